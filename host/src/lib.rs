@@ -1,0 +1,14 @@
+//! The Perdura host.
+
+pub mod augment;
+pub mod compare;
+pub mod data;
+pub mod memory;
+pub mod metrics;
+pub mod plugin;
+pub mod rng;
+pub mod run;
+pub mod scaffold;
+pub mod stats;
+pub mod stream;
+pub mod worker;

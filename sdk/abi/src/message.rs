@@ -1,0 +1,450 @@
+//! Headers of the messages, as JSON. Unknown fields are ignored and missing ones take their default,
+//! so that either side may be the newer one. Tensors are named by their index in the message.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Index of a tensor in the message that carries the header.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct TensorId(pub u32);
+
+/// What a learner may know and do while it is trained (design section 7).
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grants {
+    /// Boundaries between experiences and their index are told.
+    pub boundaries: bool,
+    /// The classes of the current experience are told.
+    pub experience_classes: bool,
+    /// The finished experience may be iterated again.
+    pub second_pass: bool,
+}
+
+/// Everything a learner is told when it is created.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct ContextMsg {
+    /// Output width C.
+    pub classes: usize,
+    /// Shape of one input without the batch axis: `[width]` or `[channels, height, width]`.
+    pub input_shape: Vec<usize>,
+    /// `flex`, later others.
+    pub device: String,
+    /// Threads the learner may use.
+    pub threads: usize,
+    pub grants: Grants,
+}
+
+/// `create`.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct CreateMsg {
+    /// Hyper-parameters, complete.
+    pub config: serde_json::Value,
+    pub context: ContextMsg,
+    pub seed: u64,
+    /// Most detailed level of log records the host wants: `error`, `warn`, `info`, `debug`, `trace`.
+    pub log_level: String,
+}
+
+/// What a learner wants, declared once.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(default)]
+pub struct Declaration {
+    pub requests: Vec<Request>,
+    /// Evaluable networks; the first is the headline.
+    pub views: Vec<View>,
+    /// Names of the scalars that step reports carry.
+    pub scalars: Vec<String>,
+    pub columns: Vec<Column>,
+    pub wishes: Wishes,
+    /// The current batch also as raw u8.
+    pub raw_inputs: bool,
+}
+
+/// A standing order for replay, drawn before every step.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(default)]
+pub struct Request {
+    pub name: String,
+    pub source: Source,
+    pub filter: Filter,
+    /// Samples per draw.
+    pub count: usize,
+    /// Independent draws per step.
+    pub repeats: usize,
+    /// Independently augmented copies of the inputs.
+    pub views: usize,
+    pub profile: Profile,
+    /// Columns to deliver.
+    pub columns: Vec<String>,
+    /// Draw slots with replacement.
+    pub replacement: bool,
+    /// Deliver the raw u8 inputs too.
+    pub raw: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Request {
+            name: String::new(),
+            source: Source::Memory,
+            filter: Filter::All,
+            count: 0,
+            repeats: 1,
+            views: 1,
+            profile: Profile::Train,
+            columns: Vec::new(),
+            replacement: false,
+            raw: false,
+        }
+    }
+}
+
+/// Where samples come from.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The replay memory.
+    Memory,
+    /// The current batch (in `draw`), the current experience (in `iterate`).
+    Current,
+    /// The current batch while the filtered memory is empty.
+    CurrentOrMemory,
+    /// The current experience followed by the memory; only in `iterate`.
+    CurrentAndMemory,
+}
+
+/// Which rows of the memory count.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    All,
+    /// Of experiences before the current one.
+    Past,
+    /// Of the experience that has just ended.
+    Finished,
+    /// Of one group.
+    Group(u32),
+    /// Written since the last boundary.
+    SinceBoundary,
+}
+
+/// How inputs are transformed before the learner sees them.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// The benchmark's training augmentation, then normalisation.
+    Train,
+    /// The stronger augmentation of self-supervised views, then normalisation.
+    Ssl,
+    /// Normalisation alone.
+    None,
+}
+
+/// An evaluable network of a learner.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub name: String,
+    pub needs: ViewNeeds,
+    /// The view may not exist yet when it is scored.
+    #[serde(default)]
+    pub until_opened: bool,
+}
+
+/// What a view must be told about a test sample.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewNeeds {
+    #[default]
+    Nothing,
+    TaskLabel,
+    TrueGroup,
+}
+
+/// A named vector of numbers that the learner keeps beside each sample of the memory.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    /// Numbers (f32) per sample.
+    pub width: usize,
+}
+
+/// How the learner wants the stream to behave (design section 3).
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[serde(default)]
+pub struct Wishes {
+    pub insert: Insert,
+    pub insert_epochs: InsertEpochs,
+    pub epoch_source: EpochSource,
+    pub stream: StreamShape,
+}
+
+/// When the current batch enters the memory.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Insert {
+    #[default]
+    AfterStep,
+    BeforeDraws,
+    ByLearner,
+}
+
+/// In which epochs samples are offered to the memory.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum InsertEpochs {
+    #[default]
+    All,
+    First,
+}
+
+/// What an epoch runs over.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum EpochSource {
+    #[default]
+    Experience,
+    ExperienceAndMemory,
+}
+
+/// Experiences one after another, or their union in one (an upper bound).
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamShape {
+    #[default]
+    Experiences,
+    Union,
+}
+
+/// `begin_experience` and `end_experience`. What is not granted is `None`.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(default)]
+pub struct ExperienceMsg {
+    pub seed: u64,
+    pub index: Option<u32>,
+    pub classes: Option<Vec<u32>>,
+    pub samples: Option<u64>,
+    pub epochs: Option<u32>,
+    pub steps_per_epoch: Option<u64>,
+}
+
+/// A call that carries nothing but its seed.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default)]
+#[serde(default)]
+pub struct SeedMsg {
+    pub seed: u64,
+}
+
+/// `observe`: one step.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct StepMsg {
+    pub seed: u64,
+    /// Steps before this one, over the whole stream.
+    pub step: u64,
+    /// Where boundaries are granted.
+    #[serde(default)]
+    pub position: Option<Position>,
+    pub current: RowsMsg,
+    /// In the order of the requests, repeats of one request side by side.
+    #[serde(default)]
+    pub draws: Vec<DrawMsg>,
+}
+
+/// Position in the stream, told where boundaries are granted.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub experience: u32,
+    pub epoch: u32,
+    pub epochs: u32,
+    pub step_in_epoch: u64,
+    pub steps_per_epoch: u64,
+}
+
+/// Some samples. All tensors have `count` rows.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(default)]
+pub struct RowsMsg {
+    pub count: usize,
+    /// f32 `[count, ..input shape]`, one tensor per view.
+    pub views: Vec<TensorId>,
+    /// u8 `[count, ..input shape]`.
+    pub raw: Option<TensorId>,
+    /// u32 `[count]`.
+    pub labels: Option<TensorId>,
+    /// u64 `[count]`: identity of the sample in its training set.
+    pub uids: Option<TensorId>,
+    /// u32 `[count]`, where granted.
+    pub experiences: Option<TensorId>,
+    /// u32 `[count]`: place in the memory; absent for rows that are not from there.
+    pub slots: Option<TensorId>,
+    /// u32 `[count]`.
+    pub groups: Option<TensorId>,
+    pub columns: Vec<ColumnRowsMsg>,
+}
+
+/// One column of some samples.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct ColumnRowsMsg {
+    pub name: String,
+    /// f32 `[count, width]`; zero where absent.
+    pub values: TensorId,
+    /// u8 `[count]`: 1 where a value was written.
+    pub present: TensorId,
+}
+
+/// One draw of a request.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct DrawMsg {
+    /// Index into [`Declaration::requests`]; 0 for the answer to `draw`.
+    pub request: u32,
+    pub repeat: u32,
+    pub rows: RowsMsg,
+}
+
+/// Answer to [`crate::HostOp::DRAW`].
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(default)]
+pub struct DrawsMsg {
+    pub draws: Vec<DrawMsg>,
+}
+
+/// Answer to `observe`.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(default)]
+pub struct ReportMsg {
+    pub scalars: BTreeMap<String, f64>,
+    /// Columns of the current samples: f32 `[batch, width]`.
+    pub columns: Vec<ReportColumnMsg>,
+    pub writes: Vec<WriteColumnMsg>,
+    /// i64 `[batch]`: [`PLACE_HOST`], [`PLACE_SKIP`] or a slot.
+    pub placements: Option<TensorId>,
+    pub events: Vec<EventMsg>,
+}
+
+/// Placement: the host's policy decides.
+pub const PLACE_HOST: i64 = -1;
+/// Placement: the sample is not offered.
+pub const PLACE_SKIP: i64 = -2;
+
+/// A column of the current samples, to be stored with those that enter the memory.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct ReportColumnMsg {
+    pub name: String,
+    pub values: TensorId,
+}
+
+/// Values for a column of samples in the memory. A slot that no longer holds its uid is passed over.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct WriteColumnMsg {
+    pub column: String,
+    pub slots: TensorId,
+    pub uids: TensorId,
+    pub values: TensorId,
+}
+
+/// Something that happened inside a learner, for the report (a network opened, merged, why).
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct EventMsg {
+    pub kind: String,
+    pub data: serde_json::Value,
+}
+
+/// New groups of samples in the memory: u32 slots, u64 uids, u32 groups.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct RelabelMsg {
+    pub slots: TensorId,
+    pub uids: TensorId,
+    pub groups: TensorId,
+}
+
+/// The memory becomes exactly these samples (u64 uids, of the memory or the current experience), in order.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct ReplaceMsg {
+    pub uids: TensorId,
+}
+
+/// `iterate`: some epochs over a source.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct IterateMsg {
+    pub source: Source,
+    pub filter: Filter,
+    pub profile: Profile,
+    pub batch: usize,
+    pub epochs: usize,
+    pub shuffled: bool,
+    #[serde(default)]
+    pub columns: Vec<String>,
+}
+
+/// Answer to `iterate`.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug)]
+pub struct IterateReply {
+    pub handle: u32,
+    pub batches: u64,
+}
+
+/// `next` batch of an iteration.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug)]
+pub struct NextMsg {
+    pub handle: u32,
+}
+
+/// Answer to `next`; `None` at the end.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct NextReply {
+    pub rows: Option<RowsMsg>,
+}
+
+/// `validation_score` of a view on the held-out part of the training data.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct ValidationMsg {
+    pub view: String,
+}
+
+/// Answer to `validation_score`; `None` without held-out data.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug)]
+pub struct ValidationReply {
+    pub accuracy: Option<f64>,
+}
+
+/// Answer to `cancelled`.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug)]
+pub struct CancelledReply {
+    pub cancelled: bool,
+}
+
+/// A log record of a plugin.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct LogMsg {
+    pub level: String,
+    pub target: String,
+    pub message: String,
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+}
+
+/// `predict`: inputs f32 `[n, ..input shape]`; what the view does not need is absent.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct PredictMsg {
+    pub seed: u64,
+    pub view: String,
+    pub inputs: TensorId,
+    /// u32 `[n]`, only for views that need it.
+    #[serde(default)]
+    pub task_labels: Option<TensorId>,
+    /// u32 `[n]`, only for views that need it.
+    #[serde(default)]
+    pub groups: Option<TensorId>,
+}
+
+/// Answer to `predict`: f32 `[n, classes]`, or `None` for a view that is not open yet.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct PredictReply {
+    pub logits: Option<TensorId>,
+}
+
+/// Answer to `resources`: bytes per kind (`parameters`, `buffers`, `optimizer`, `other`).
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct ResourcesReply {
+    pub bytes: BTreeMap<String, u64>,
+}
