@@ -28,8 +28,7 @@ use crate::state::{StateReader, StateWriter};
 /// `end_of_stream`. `save` may come between any two calls. Scoring happens in another instance made by
 /// `create` and `load`, in another process: `predict` there cannot change what is trained here.
 pub trait ContinualLearner: Sized + Send + 'static {
-    /// Hyper-parameters. `Default` are the published ones; derive `Serialize`, `Deserialize` and
-    /// `JsonSchema`, and refuse unknown keys with `#[serde(default, deny_unknown_fields)]`.
+    /// Hyper-parameters, best declared with [`crate::hyper_parameters!`].
     type Config: Serialize + DeserializeOwned + JsonSchema + Default;
 
     /// What the method is: one sentence, its paper, its presets.

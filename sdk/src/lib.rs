@@ -23,9 +23,10 @@
 //!     counts: Vec<f32>,
 //! }
 //!
-//! #[derive(Serialize, Deserialize, JsonSchema, Default)]
-//! #[serde(default, deny_unknown_fields)]
-//! struct Config {}
+//! hyper_parameters! {
+//!     /// It has none.
+//!     struct Config {}
+//! }
 //!
 //! impl ContinualLearner for Majority {
 //!     type Config = Config;
@@ -78,6 +79,7 @@ mod bridge;
 mod error;
 mod export;
 mod host;
+mod hyper;
 mod learner;
 mod random;
 mod report;
@@ -107,10 +109,8 @@ pub mod prelude {
     pub use crate::{
         About, Call, Context, ContinualLearner, Declaration, Experience, Host, Insert, Iterate,
         Logits, Profile, Query, Request, Resources, Result, Rows, Source, StateReader, StateWriter,
-        Step, StepReport, StreamShape, Wishes, export_learner,
+        Step, StepReport, StreamShape, Wishes, export_learner, hyper_parameters,
     };
-    pub use schemars::JsonSchema;
-    pub use serde::{Deserialize, Serialize};
 }
 
 /// For the expansion of `export_learner!` alone.

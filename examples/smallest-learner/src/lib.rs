@@ -4,17 +4,11 @@
 
 use perdura_sdk::prelude::*;
 
-/// Hyper-parameters.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Logits are minus the squared distance, divided by this.
-    pub temperature: f32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config { temperature: 1.0 }
+hyper_parameters! {
+    /// Hyper-parameters.
+    pub struct Config {
+        /// Logits are minus the squared distance, divided by this.
+        pub temperature: f32 = 1.0,
     }
 }
 
