@@ -80,9 +80,13 @@ impl<'a> Host<'a> {
         self.call(HostOp::REPLACE, &message).map(drop)
     }
 
-    /// Accuracy of a view on the held-out part of the training data seen so far; `None` without one.
-    pub fn validation_score(&mut self, view: &str) -> Result<Option<f64>> {
-        let message = MessageBuf::of_header(&ValidationMsg { view: view.into() });
+    /// Accuracy on the held-out part of the training data: `classes` are the learner's predictions for an
+    /// unshuffled iteration over [`perdura_abi::message::Source::Validation`]. `None` where nothing is
+    /// held out.
+    pub fn validation_score(&mut self, classes: &[u32]) -> Result<Option<f64>> {
+        let mut message = MessageBuf::new();
+        let classes = message.push(&[classes.len()], classes);
+        message.set_header(&ValidationMsg { classes });
         let reply: ValidationReply = parse(&self.call(HostOp::VALIDATION_SCORE, &message)?)?;
         Ok(reply.accuracy)
     }

@@ -199,6 +199,9 @@ pub enum Source {
     CurrentOrMemory,
     /// The current experience followed by the memory; only in `iterate`.
     CurrentAndMemory,
+    /// The held-out part of the training data of the experiences so far, labels withheld; only in
+    /// `iterate`. [`ValidationMsg`] scores what the learner makes of it.
+    Validation,
 }
 
 /// Which rows of the memory count.
@@ -482,10 +485,11 @@ pub struct NextReply {
     pub rows: Option<RowsMsg>,
 }
 
-/// `validation_score` of a view on the held-out part of the training data.
+/// `validation_score`: u32 class predicted for each sample of [`Source::Validation`], in the order of an
+/// unshuffled iteration.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct ValidationMsg {
-    pub view: String,
+    pub classes: TensorId,
 }
 
 /// Answer to `validation_score`; `None` without held-out data.
