@@ -58,6 +58,8 @@ pub struct Declaration {
     pub wishes: Wishes,
     /// The current batch also as raw u8.
     pub raw_inputs: bool,
+    /// The learner uses the replay memory. Requests and columns say so by themselves.
+    pub memory: bool,
 }
 
 /// A standing order for replay, drawn before every step.
@@ -89,6 +91,7 @@ impl Declaration {
     }
 
     pub fn request(mut self, request: Request) -> Self {
+        self.memory |= request.source != Source::Current && request.count > 0;
         self.requests.push(request);
         self
     }
@@ -113,7 +116,12 @@ impl Declaration {
 
     pub fn column(mut self, name: &str, width: usize) -> Self {
         self.columns.push(Column { name: name.into(), width });
-        self
+        self.uses_memory()
+    }
+
+    /// The learner uses the memory in other ways than by requests (iterates over it, replaces it).
+    pub fn uses_memory(self) -> Self {
+        Declaration { memory: true, ..self }
     }
 
     pub fn wishes(self, wishes: Wishes) -> Self {
