@@ -8,7 +8,8 @@ use std::path::PathBuf;
 pub enum RunError {
     /// The folder belongs to a run already; nothing was changed.
     #[error(
-        "{} already holds a run: remove the folder to repeat the run, or choose another one with `--out`",
+        "{} already holds a run: remove the folder to repeat the run, \
+         or choose another one with `--out`",
         .0.display()
     )]
     Occupied(PathBuf),
@@ -31,8 +32,8 @@ pub enum RunError {
     )]
     Format { path: PathBuf, found: u64, expected: u32 },
     #[error(
-        "view name `{0}` cannot be part of a file name: expected 1 to 64 of a-z, A-Z, 0-9, `-`, `_`; \
-         rename the view in the plugin"
+        "view name `{0}` cannot be part of a file name: expected 1 to 64 of a-z, A-Z, 0-9, \
+         `-`, `_`; rename the view in the plugin"
     )]
     ViewName(String),
     #[error(

@@ -32,11 +32,13 @@ pub enum Status {
 }
 
 impl RunFolder {
-    /// Makes the folder of this plan below `out` (see [`RunPlan::folder_name`]) and writes the plan.
+    /// Makes the folder of this plan below `out` (see [`RunPlan::folder_name`]) and writes the
+    /// plan.
     ///
     /// # Errors
-    /// [`RunError::Occupied`] if the folder holds a run, [`RunError::Foreign`] if it holds anything else;
-    /// nothing is changed then. Of several that create one folder at the same time, one succeeds.
+    /// [`RunError::Occupied`] if the folder holds a run, [`RunError::Foreign`] if it holds anything
+    /// else; nothing is changed then. Of several that create one folder at the same time, one
+    /// succeeds.
     pub fn create(out: &Path, plan: &RunPlan) -> Result<RunFolder, RunError> {
         let path = out.join(plan.folder_name());
         fs::create_dir_all(&path).map_err(RunError::io("create", &path))?;
@@ -88,8 +90,8 @@ impl RunFolder {
         file.write_all(event.line().as_bytes()).map_err(RunError::io("append to", &path))
     }
 
-    /// All events; none if there is no file. A last line without its newline is one that a killed run did
-    /// not finish, or that is being written: it is left out.
+    /// All events; none if there is no file. A last line without its newline is one that a killed
+    /// run did not finish, or that is being written: it is left out.
     pub fn events(&self) -> Result<Vec<Event>, RunError> {
         let path = self.path.join(EVENTS);
         if !path.exists() {

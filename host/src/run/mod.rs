@@ -2,9 +2,9 @@
 //!
 //! | file | content | equal for equal plans |
 //! |---|---|---|
-//! | `plan.json` | [`RunPlan`]: everything needed to redo the run; written before the first step | yes |
+//! | `plan.json` | [`RunPlan`]: everything needed to redo the run; written first | yes |
 //! | `events.jsonl` | [`Event`] per line, appended while the run goes on | no (times) |
-//! | `predictions/after-<i>.<view>.safetensors` | [`Predictions`] of one view after experience i | yes |
+//! | `predictions/after-<i>.<view>.safetensors` | [`Predictions`] of a view | yes |
 //! | `summary.json` | [`Summary`]: outcome, matrices, metrics; written last | yes |
 //! | `resources.json` | [`Resources`]: time, memory, tier, machine, date | no |
 //! | `log.txt` | log lines of host and plugin | no |

@@ -1,5 +1,5 @@
-//! The plan of a run: resolved settings, nothing left to a default. Two runs with equal plans have equal
-//! summaries and predictions, so nothing of tier, machine or date belongs here.
+//! The plan of a run: resolved settings, nothing left to a default. Two runs with equal plans have
+//! equal summaries and predictions, so nothing of tier, machine or date belongs here.
 
 use std::path::{Path, PathBuf};
 
@@ -130,8 +130,8 @@ impl RunPlan {
     }
 }
 
-/// The name with everything that is not plain in a file name as `-`. Two names may meet; the hash of the
-/// plan keeps their runs apart.
+/// The name with everything that is not plain in a file name as `-`. Two names may meet; the hash
+/// of the plan keeps their runs apart.
 fn file_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     name.chars().map(|c| if plain(c) { c } else { '-' }).collect()

@@ -8,8 +8,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{RunError, files};
 
-/// `task_class` of a sample for which there is no Task-IL prediction, `class` of one for which only that
-/// exists.
+/// `task_class` of a sample for which there is no Task-IL prediction, `class` of one for which only
+/// that exists.
 pub const ABSENT_CLASS: u16 = u16::MAX;
 
 /// When predictions were made.
@@ -26,8 +26,8 @@ pub enum After {
 pub struct Predictions {
     /// Index into the test set of the data.
     pub sample: Vec<u32>,
-    /// Experience whose test set the sample is taken from: streams that transform one data set have every
-    /// sample in each.
+    /// Experience whose test set the sample is taken from: streams that transform one data set have
+    /// every sample in each.
     pub experience: Vec<u16>,
     /// True class.
     pub label: Vec<u16>,

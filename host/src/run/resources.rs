@@ -1,4 +1,5 @@
-//! What a run cost and where it ran: everything about it that differs from one repetition to the next.
+//! What a run cost and where it ran: everything about it that differs from one repetition to the
+//! next.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,8 @@ pub struct Resources {
     pub seconds: f64,
     /// Of all processes of the run.
     pub cpu_seconds: f64,
-    /// Largest proportional set size of all processes of the run together; `None` where not measured.
+    /// Largest proportional set size of all processes of the run together; `None` where not
+    /// measured.
     pub peak_pss_bytes: Option<u64>,
     /// `process`, `sandbox` or `in-process`.
     pub tier: String,
@@ -46,7 +48,8 @@ impl Resources {
 }
 
 impl Machine {
-    /// The machine this process runs on. What cannot be found out is left general: it is a remark only.
+    /// The machine this process runs on. What cannot be found out is left general: it is a remark
+    /// only.
     pub fn here() -> Machine {
         let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -72,7 +75,8 @@ fn model_name(cpu_info: &str) -> Option<&str> {
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Hinnant, "chrono-compatible low-level date
-/// algorithms", `civil_from_days` for days after 1970): years begin in March, so that the leap day is last.
+/// algorithms", `civil_from_days` for days after 1970): years begin in March, so that the leap day
+/// is last.
 fn civil_date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -1,5 +1,5 @@
-//! The result of a run as far as plan, seed and plugin determine it. Two runs of one plan give the same
-//! bytes, so nothing here may depend on time, tier or machine; that is in `Resources`.
+//! The result of a run as far as plan, seed and plugin determine it. Two runs of one plan give the
+//! same bytes, so nothing here may depend on time, tier or machine; that is in `Resources`.
 
 use std::collections::BTreeMap;
 

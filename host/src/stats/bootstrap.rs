@@ -13,8 +13,8 @@ const SEED: u64 = 0;
 const LOWER: f64 = 0.025;
 const UPPER: f64 = 0.975;
 
-/// 95 % percentile bootstrap interval of the mean (Efron 1979): the 2.5th and 97.5th percentile of the
-/// means of [`DRAWS`] resamples with replacement. `None` for fewer than two values.
+/// 95 % percentile bootstrap interval of the mean (Efron 1979): the 2.5th and 97.5th percentile of
+/// the means of [`DRAWS`] resamples with replacement. `None` for fewer than two values.
 pub fn mean_interval(values: &[f64]) -> Option<(f64, f64)> {
     if values.len() < 2 {
         return None;

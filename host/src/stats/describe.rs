@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::mean_interval;
 
-/// A sample in three numbers. `None` where undefined: all three for an empty sample, `std` and `ci95`
-/// for a single value.
+/// A sample in three numbers. `None` where undefined: all three for an empty sample, `std` and
+/// `ci95` for a single value.
 #[derive(Serialize, Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spread {
     pub mean: Option<f64>,

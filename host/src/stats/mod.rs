@@ -1,8 +1,10 @@
-//! Statistics over seeds: pure functions of a few numbers, one number per seed. What they are applied to
-//! is decided in `compare`. Every function answers `None` where its formula is undefined.
+//! Statistics over seeds: pure functions of a few numbers, one number per seed. What they are
+//! applied to is decided in `compare`. Every function answers `None` where its formula is
+//! undefined.
 //!
 //! The expected values in the tests come from scipy 1.17.1, numpy 2.4.6 and statsmodels 0.15.0
-//! (`pip install scipy==1.17.1 numpy==2.4.6 statsmodels==0.15.0`); the call stands beside each value.
+//! (`pip install scipy==1.17.1 numpy==2.4.6 statsmodels==0.15.0`); the call stands beside each
+//! value.
 
 mod bootstrap;
 mod describe;

@@ -7,8 +7,8 @@ use super::{mean, standard_deviation};
 /// Two-sided p-value of the hypothesis that the values have mean zero (Student 1908): the tail of
 /// `t = mean / (std / sqrt(n))` under n - 1 degrees of freedom.
 ///
-/// `None` for fewer than two values. Values that are all zero give 1: nothing speaks against equality.
-/// Values that are all equal but not zero give 0, the limit of the formula.
+/// `None` for fewer than two values. Values that are all zero give 1: nothing speaks against
+/// equality. Values that are all equal but not zero give 0, the limit of the formula.
 pub fn one_sample_t(values: &[f64]) -> Option<f64> {
     let deviation = standard_deviation(values)?;
     let mean = mean(values)?;
