@@ -3,8 +3,9 @@
 //! Descriptions are kept beside the copies.
 
 use sha2::{Digest, Sha256};
+use std::fs::Permissions;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -85,10 +86,12 @@ impl Cache {
     }
 }
 
-/// Writes a file so that other processes see either the old one or the whole new one.
+/// Writes a file so that other processes see either the old one or the whole new one. Others may
+/// read it as far as the umask allows.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    let readable = Permissions::from_mode(0o644);
+    let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(dir)?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
