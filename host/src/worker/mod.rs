@@ -35,6 +35,6 @@ pub use fault::{CallFault, FaultKind};
 pub use in_process::{InProcessPort, in_process};
 pub use port::{HostServices, LearnerPort, NoServices, Tier};
 pub use process::{Deadlines, WorkerPort};
-pub use serve::{run, serve};
+pub use serve::{HOST_VARIABLE, end_with_host, run, serve};
 pub use spawn::{SpawnOptions, describe, spawn};
 pub use usage::Usage;

@@ -73,6 +73,19 @@ fn take_socket() -> Result<OwnedFd, String> {
     Ok(socket)
 }
 
+/// Makes this process end with the one that started it, whose id is in [`HOST_VARIABLE`].
+pub fn end_with_host() -> Result<(), String> {
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("death signal: {e}"))?;
+    let host = std::env::var(HOST_VARIABLE).unwrap_or_default();
+    match getppid().map(|pid| pid.as_raw_nonzero().to_string()) {
+        Some(parent) if parent == host => Ok(()),
+        _ => Err("this command is started by perdura itself, and the host that did so is gone".into()),
+    }
+}
+
+/// Environment variable with the process id of the host that starts the process of a run.
+pub const HOST_VARIABLE: &str = "PERDURA_HOST_PID";
+
 fn converse(
     socket: OwnedFd,
     open: impl FnOnce(&Path) -> Result<PluginRootRef, String>,
