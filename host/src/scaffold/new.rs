@@ -159,7 +159,7 @@ impl Names {
         format!("{}/{}", self.lab, self.name)
     }
 
-    /// With the lab, so that two labs' plugins do not overwrite each other where they are installed.
+    /// With the lab, so that two labs' plugins do not overwrite each other when installed.
     fn crate_name(&self) -> String {
         let name = format!("{}-{}", self.lab, self.name).replace('.', "-");
         match name.starts_with(|c: char| c.is_ascii_digit()) {
