@@ -33,7 +33,8 @@ fn options() -> SpawnOptions {
     let args = ["worker::tests::child", "--exact", "--nocapture", "--test-threads=1"];
     SpawnOptions {
         args: args.map(Into::into).to_vec(),
-        env: vec![(WORKER.into(), "1".into())],
+        // Backtraces would push the lines we look for out of the last log lines.
+        env: vec![(WORKER.into(), "1".into()), ("RUST_BACKTRACE".into(), "0".into())],
         ..SpawnOptions::new("fake.so")
     }
 }
@@ -156,14 +157,16 @@ fn errors_and_caught_panics_read_the_same_in_every_tier() {
     }
 }
 
+/// A host with a bug.
+struct Clumsy;
+impl HostServices for Clumsy {
+    fn serve(&mut self, _: HostOp, _: Message<'_>, _: &mut MessageBuf) -> Result<(), AbiError> {
+        panic!("the host's own fault")
+    }
+}
+
 #[test]
 fn a_panic_of_the_host_passes_the_learner_and_goes_on() {
-    struct Clumsy;
-    impl HostServices for Clumsy {
-        fn serve(&mut self, _: HostOp, _: Message<'_>, _: &mut MessageBuf) -> Result<(), AbiError> {
-            panic!("the host's own fault")
-        }
-    }
     let mut port = local();
     let mut message = order("ask");
     message.push(&[1], &[1u8]);
@@ -172,6 +175,20 @@ fn a_panic_of_the_host_passes_the_learner_and_goes_on() {
     });
     assert!(std::panic::catch_unwind(call).is_err());
     give(&mut port, "acknowledge").unwrap();
+}
+
+#[test]
+fn a_call_abandoned_by_a_panic_of_the_host_ends_the_worker() {
+    let mut port = worker(&options());
+    let mut message = order("ask");
+    message.push(&[1], &[1u8]);
+    let call = std::panic::AssertUnwindSafe(|| {
+        port.call(Op::OBSERVE, &message, &mut Clumsy, &mut MessageBuf::new())
+    });
+    assert!(std::panic::catch_unwind(call).is_err());
+    let fault = give(&mut port, "acknowledge").unwrap_err();
+    assert_eq!(fault.message, "the host left an earlier call half way");
+    assert!(gone(port.pid()));
 }
 
 #[test]
@@ -304,6 +321,27 @@ fn limits_hold_before_the_plugin_is_opened() {
     let directory = seen["directory"].as_str().unwrap().to_string();
     drop(port);
     assert!(!Path::new(&directory).exists());
+}
+
+#[test]
+fn memory_beyond_the_limit_ends_the_worker() {
+    let limits = Limits { memory_bytes: Some(2 << 30), ..Limits::default() };
+    let mut port = worker(&SpawnOptions { limits, ..options() });
+    let fault = give(&mut port, "allocate-3-gib").unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Signal { number: 6, name: "SIGABRT".into() });
+    let told = fault.last_log.iter().any(|line| line.contains("memory allocation of"));
+    assert!(told, "{:?}", fault.last_log);
+}
+
+#[test]
+fn a_file_beyond_the_limit_ends_the_worker_and_messages_do_not_count() {
+    let limits = Limits { file_bytes: Some(1 << 20), ..Limits::default() };
+    let mut port = worker(&SpawnOptions { limits, ..options() });
+    let mut message = order("echo");
+    message.push_with(&[4 << 20], |out: &mut [u8]| out.fill(1));
+    port.call(Op::OBSERVE, &message, &mut NoServices, &mut MessageBuf::new()).unwrap();
+    let fault = give(&mut port, "write-2-mib").unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Signal { number: 25, name: "SIGXFSZ".into() });
 }
 
 #[test]
