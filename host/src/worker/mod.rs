@@ -15,6 +15,7 @@ mod child;
 mod fault;
 mod handle;
 mod in_process;
+mod link;
 mod port;
 mod process;
 pub mod protocol;
