@@ -1,7 +1,7 @@
 //! Random streams by key. A key is (run seed, purpose, indices), never a plugin: two learners that ask for
 //! the same thing get the same chance. Nothing has to be saved, because a stream can be made again.
 
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng};
 use sha2::{Digest, Sha256};
 
 /// The generator behind every stream of the host.
@@ -16,6 +16,34 @@ pub fn keyed(seed: u64, purpose: &str, indices: &[u64]) -> Rng {
 pub fn call_seed(seed: u64, purpose: &str, index: u64) -> u64 {
     let digest = digest(seed, purpose, &[index]);
     u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
+}
+
+/// A number below `bound`, each equally likely (Lemire 2019, "Fast Random Integer Generation in an Interval").
+///
+/// Written here, not taken from a library, so that no update of one can move a published result.
+pub fn below(rng: &mut Rng, bound: u64) -> u64 {
+    assert!(bound > 0, "there is no number below 0");
+    loop {
+        let product = u128::from(rng.next_u64()) * u128::from(bound);
+        let low = product as u64;
+        if low >= bound || low >= bound.wrapping_neg() % bound {
+            return (product >> 64) as u64;
+        }
+    }
+}
+
+/// Puts the items into an order drawn uniformly (Fisher-Yates).
+pub fn shuffle<T>(rng: &mut Rng, items: &mut [T]) {
+    shuffle_front(rng, items, items.len());
+}
+
+/// Fills the first `count` places with a draw without replacement, in random order.
+pub fn shuffle_front<T>(rng: &mut Rng, items: &mut [T], count: usize) {
+    let length = items.len();
+    for place in 0..count.min(length.saturating_sub(1)) {
+        let other = place + below(rng, (length - place) as u64) as usize;
+        items.swap(place, other);
+    }
 }
 
 fn digest(seed: u64, purpose: &str, indices: &[u64]) -> [u8; 32] {
@@ -33,7 +61,6 @@ fn digest(seed: u64, purpose: &str, indices: &[u64]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::Rng as _;
 
     #[test]
     fn keys_separate_streams() {
@@ -49,5 +76,31 @@ mod tests {
             assert!(keys[i + 1..].iter().all(|b| a != b));
         }
         assert_ne!(call_seed(1, "observe", 0), call_seed(1, "observe", 1));
+    }
+
+    #[test]
+    fn below_reaches_every_number_equally_often() {
+        let mut rng = keyed(0, "below", &[]);
+        let mut counts = [0u32; 7];
+        for _ in 0..70_000 {
+            counts[below(&mut rng, 7) as usize] += 1;
+        }
+        // Expected 10,000 with standard deviation 93.
+        assert!(counts.iter().all(|&count| count.abs_diff(10_000) < 450), "{counts:?}");
+        assert_eq!(below(&mut rng, 1), 0);
+    }
+
+    #[test]
+    fn shuffles_are_permutations_and_all_occur() {
+        let mut rng = keyed(0, "shuffle", &[]);
+        let mut counts = std::collections::BTreeMap::new();
+        for _ in 0..6_000 {
+            let mut items = [0, 1, 2];
+            shuffle(&mut rng, &mut items);
+            *counts.entry(items).or_insert(0u32) += 1;
+        }
+        // Six orders, 1,000 each expected with standard deviation 29.
+        assert_eq!(counts.len(), 6);
+        assert!(counts.values().all(|&count| count.abs_diff(1_000) < 150), "{counts:?}");
     }
 }

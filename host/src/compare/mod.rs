@@ -1,1 +1,26 @@
-//! To be written.
+//! From the files of several runs to one comparison: a document for machines and tables for people.
+//! Nothing here trains or computes a metric; the numbers come from the summaries, the statistics
+//! from
+//! `stats`.
+//!
+//! ```text
+//! records of runs -> Comparison::of -> to_json | terminal | markdown
+//! ```
+
+mod document;
+mod grid;
+mod markdown;
+mod pairs;
+mod record;
+mod rows;
+mod sentences;
+mod terminal;
+mod warnings;
+
+pub use document::{Comparison, Difference, Failure, Pair, Row, Side};
+pub use markdown::markdown;
+pub use record::RunRecord;
+pub use terminal::{TerminalStyle, terminal};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,30 @@
-//! To be written.
+//! Metrics as pure functions of stored predictions and matrices. What is undefined is `None`, never 0. Sources
+//! of the formulas are named beside each; R[i][j] is the accuracy on experience j after training experience i,
+//! b[j] that of the learner before any training, T the number of experiences, all counted from 1 in formulas.
+
+mod accuracy;
+mod average;
+mod calibration;
+mod matrix;
+mod prediction;
+mod recency;
+mod transfer;
+
+pub use accuracy::{accuracy, task_accuracy};
+pub use average::{average_accuracy, average_incremental_accuracy, learning_accuracy};
+pub use calibration::{expected_calibration_error, negative_log_likelihood};
+pub use matrix::AccuracyMatrix;
+pub use prediction::{Prediction, Truth};
+pub use recency::task_recency;
+pub use transfer::{backward_transfer, forgetting_from_peak, forward_transfer};
+
+/// Mean of some values; `None` without any or where one is undefined.
+fn mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let mut count = 0u32;
+    let mut sum = 0.0;
+    for value in values {
+        sum += value?;
+        count += 1;
+    }
+    (count > 0).then(|| sum / f64::from(count))
+}

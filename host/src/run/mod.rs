@@ -1,1 +1,32 @@
-//! To be written.
+//! What a run leaves behind: one folder per run, and the types of the files in it.
+//!
+//! | file | content | equal for equal plans |
+//! |---|---|---|
+//! | `plan.json` | [`RunPlan`]: everything needed to redo the run; written first | yes |
+//! | `events.jsonl` | [`Event`] per line, appended while the run goes on | no (times) |
+//! | `predictions/after-<i>.<view>.safetensors` | [`Predictions`] of a view | yes |
+//! | `summary.json` | [`Summary`]: outcome, matrices, metrics; written last | yes |
+//! | `resources.json` | [`Resources`]: time, memory, tier, machine, date | no |
+//! | `log.txt` | log lines of host and plugin | no |
+//!
+//! Nothing here trains, scores or prints: the trainer fills these types, `compare` reads them.
+
+mod error;
+mod event;
+mod files;
+mod folder;
+mod plan;
+mod predictions;
+mod resources;
+mod summary;
+
+pub use error::RunError;
+pub use event::{Event, EventKind};
+pub use folder::{RunFolder, Status};
+pub use plan::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
+pub use predictions::{ABSENT_CLASS, After, Predictions};
+pub use resources::{Machine, Resources, utc_text};
+pub use summary::{Fault, LearnerEvent, Metrics, Outcome, ScenarioSummary, Summary, ViewSummary};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,1 +1,58 @@
-//! To be written.
+//! Benchmarks: which samples a learner meets, in which order, with which labels. A benchmark is made from a
+//! [`Recipe`] (parameters), a data set and [`StreamOptions`]; nothing here trains or scores.
+//!
+//! ```
+//! use perdura::stream::{self, StreamOptions};
+//!
+//! let benchmark = stream::build("split-digits", None, &StreamOptions::default(), 0)?;
+//! assert_eq!(benchmark.experiences.len(), 5);
+//! for index in stream::epoch_order(&benchmark, 0, 0, 0) {
+//!     assert!(benchmark.experiences[0].classes.contains(&benchmark.label(true, index)));
+//! }
+//! # Ok::<(), stream::StreamError>(())
+//! ```
+
+mod benchmark;
+mod error;
+mod inspect;
+mod nearest;
+mod options;
+mod order;
+mod recipe;
+mod split;
+
+use std::path::Path;
+
+pub use benchmark::{Benchmark, Experience, Scenario};
+pub use error::StreamError;
+pub use inspect::{ExperienceInspection, Inspection, inspect};
+pub use options::{ClassOrder, EvalHead, ParseOptionError, StreamOptions};
+pub use order::epoch_order;
+pub use recipe::{Construction, Recipe};
+
+/// Recipes that ship with the host, each with its name and a line about it.
+pub fn names() -> &'static [Recipe] {
+    recipe::SHIPPED
+}
+
+/// Loads the data of a shipped recipe and assembles the benchmark.
+///
+/// # Errors
+/// An unknown name, data that cannot be loaded, or options that do not fit the data.
+pub fn build(
+    name: &str,
+    data_dir: Option<&Path>,
+    options: &StreamOptions,
+    seed: u64,
+) -> Result<Benchmark, StreamError> {
+    let recipe = names().iter().find(|recipe| recipe.name == name);
+    let recipe = recipe.ok_or_else(|| StreamError::Unknown {
+        name: name.to_owned(),
+        nearest: nearest::nearest(name, names().iter().map(|recipe| recipe.name)),
+    })?;
+    let data = crate::data::load(recipe.data, data_dir)?;
+    recipe.assemble(data, options, seed)
+}
+
+#[cfg(test)]
+mod tests;

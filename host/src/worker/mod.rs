@@ -1,1 +1,40 @@
-//! To be written.
+//! Learners, wherever they run.
+//!
+//! The trainer talks to a [`LearnerPort`]. Behind it is either the plugin's object in this process
+//! ([`in_process`]) or a worker process ([`spawn`]); both carry the same messages, so a method gives the
+//! same numbers in either. While a learner works it may ask the host for services; the trainer offers
+//! them as [`HostServices`]. Whatever goes wrong with a learner comes back as one [`CallFault`].
+//!
+//! A worker is this binary again (`perdura worker`, not listed in the help). [`protocol`] documents what
+//! host and worker say to each other, well enough to write a worker in another language.
+//!
+//! `unsafe` is found in three files: `handle.rs` (the learner's way back to the host), `shared.rs`
+//! (mapped memory) and `serve.rs` (the exit of a worker).
+
+mod child;
+mod fault;
+mod handle;
+mod in_process;
+mod port;
+mod process;
+pub mod protocol;
+mod serve;
+mod shared;
+mod spawn;
+mod usage;
+mod watch;
+mod wire;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+pub use child::Limits;
+pub use fault::{CallFault, FaultKind};
+pub use in_process::{InProcessPort, in_process};
+pub use port::{HostServices, LearnerPort, NoServices, Tier};
+pub use process::{Deadlines, WorkerPort};
+pub use serve::{run, serve};
+pub use spawn::{SpawnOptions, describe, spawn};
+pub use usage::Usage;

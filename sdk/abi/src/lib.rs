@@ -14,6 +14,7 @@
 pub mod buffer;
 pub mod manifest;
 pub mod message;
+pub mod serve;
 pub mod table;
 pub mod tensor;
 

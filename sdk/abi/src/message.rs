@@ -58,6 +58,8 @@ pub struct Declaration {
     pub wishes: Wishes,
     /// The current batch also as raw u8.
     pub raw_inputs: bool,
+    /// The learner uses the replay memory. Requests and columns say so by themselves.
+    pub memory: bool,
 }
 
 /// A standing order for replay, drawn before every step.
@@ -82,6 +84,56 @@ pub struct Request {
     pub raw: bool,
 }
 
+impl Declaration {
+    /// A learner with one network, called `main`, and no memory.
+    pub fn new() -> Self {
+        Declaration { views: Vec::new(), ..Default::default() }
+    }
+
+    pub fn request(mut self, request: Request) -> Self {
+        self.memory |= request.source != Source::Current && request.count > 0;
+        self.requests.push(request);
+        self
+    }
+
+    /// A network that can be scored and needs nothing but inputs. The first one is the headline.
+    pub fn view(mut self, name: &str) -> Self {
+        let needs = ViewNeeds::Nothing;
+        self.views.push(View { name: name.into(), needs, until_opened: false });
+        self
+    }
+
+    /// A network that can be scored, with its needs spelled out.
+    pub fn special_view(mut self, view: View) -> Self {
+        self.views.push(view);
+        self
+    }
+
+    pub fn scalar(mut self, name: &str) -> Self {
+        self.scalars.push(name.into());
+        self
+    }
+
+    pub fn column(mut self, name: &str, width: usize) -> Self {
+        self.columns.push(Column { name: name.into(), width });
+        self.uses_memory()
+    }
+
+    /// The learner uses the memory in other ways than by requests (iterates over it, replaces it).
+    pub fn uses_memory(self) -> Self {
+        Declaration { memory: true, ..self }
+    }
+
+    pub fn wishes(self, wishes: Wishes) -> Self {
+        Declaration { wishes, ..self }
+    }
+
+    /// Deliver the current batch as raw u8 too.
+    pub fn raw_inputs(self) -> Self {
+        Declaration { raw_inputs: true, ..self }
+    }
+}
+
 impl Default for Request {
     fn default() -> Self {
         Request {
@@ -99,6 +151,50 @@ impl Default for Request {
     }
 }
 
+impl Request {
+    /// `count` samples of the memory before every step.
+    pub fn memory(name: &str, count: usize) -> Self {
+        Request { name: name.into(), count, ..Default::default() }
+    }
+
+    pub fn source(self, source: Source) -> Self {
+        Request { source, ..self }
+    }
+
+    pub fn filter(self, filter: Filter) -> Self {
+        Request { filter, ..self }
+    }
+
+    pub fn profile(self, profile: Profile) -> Self {
+        Request { profile, ..self }
+    }
+
+    /// Independent draws per step.
+    pub fn repeats(self, repeats: usize) -> Self {
+        Request { repeats, ..self }
+    }
+
+    /// Independently augmented copies of each draw.
+    pub fn views(self, views: usize) -> Self {
+        Request { views, ..self }
+    }
+
+    /// Deliver this column too.
+    pub fn column(mut self, name: &str) -> Self {
+        self.columns.push(name.into());
+        self
+    }
+
+    pub fn with_replacement(self) -> Self {
+        Request { replacement: true, ..self }
+    }
+
+    /// Deliver the raw u8 inputs too.
+    pub fn with_raw(self) -> Self {
+        Request { raw: true, ..self }
+    }
+}
+
 /// Where samples come from.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
@@ -111,6 +207,9 @@ pub enum Source {
     CurrentOrMemory,
     /// The current experience followed by the memory; only in `iterate`.
     CurrentAndMemory,
+    /// The held-out part of the training data of the experiences so far, labels withheld; only in
+    /// `iterate`. [`ValidationMsg`] scores what the learner makes of it.
+    Validation,
 }
 
 /// Which rows of the memory count.
@@ -394,10 +493,11 @@ pub struct NextReply {
     pub rows: Option<RowsMsg>,
 }
 
-/// `validation_score` of a view on the held-out part of the training data.
+/// `validation_score`: u32 class predicted for each sample of [`Source::Validation`], in the order of an
+/// unshuffled iteration.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct ValidationMsg {
-    pub view: String,
+    pub classes: TensorId,
 }
 
 /// Answer to `validation_score`; `None` without held-out data.

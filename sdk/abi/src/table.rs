@@ -203,7 +203,8 @@ pub struct Reply {
 pub struct HostTable {
     /// The single entry point. The answer borrows host memory that stays as it is until the next call
     /// through the same handle or until the outer call returns, whichever is first; `'static` stands
-    /// for that.
+    /// for that. [`HostOp::LOG`] is the exception: it leaves the answer of the call before as it is,
+    /// so that a log record may be sent while an answer is being read.
     #[sabi(last_prefix_field)]
     pub call:
         unsafe extern "C" fn(*mut (), HostOp, Message<'_>) -> RResult<Message<'static>, AbiError>,

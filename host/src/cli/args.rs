@@ -1,0 +1,282 @@
+//! The command line as it is typed. Meaning is given to it in `resolve.rs`.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Runs continual-learning methods on equal terms and compares them.
+#[derive(Parser, Debug)]
+#[command(name = "perdura", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 all went well; 1 a run failed, its results so far are kept; \
+    2 the input was refused and nothing was started.")]
+pub struct Cli {
+    /// Show more of what happens (-v: steps of the host, -vv: everything).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Compare sgd, cls-er and joint on bundled digits: three seeds each, no network, under a minute.
+    Demo(DemoArgs),
+    /// Train and score one method with one seed.
+    Run(RunArgs),
+    /// Train and score several methods with the same seeds and compare them.
+    Compare(CompareArgs),
+    /// List, inspect, create and build plugins.
+    #[command(subcommand)]
+    Plugins(PluginsCommand),
+    /// List and inspect benchmarks.
+    #[command(subcommand)]
+    Benchmarks(BenchmarksCommand),
+    /// A worker process; started by the host.
+    #[command(hide = true)]
+    Worker,
+    /// The process of one run; started by the host.
+    #[command(hide = true)]
+    Execute(ExecuteArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Runs at the same time: a number or `auto`.
+    #[arg(long, default_value = "auto")]
+    pub jobs: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Method: `lab/name`, or `name` where that is unique.
+    pub method: String,
+    /// Seed of the run.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub setup: SetupArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    /// A comparison as a TOML file; replaces all other settings but --jobs, --out and --format.
+    pub plan: Option<PathBuf>,
+    /// Methods, separated by commas.
+    #[arg(long, value_delimiter = ',', required_unless_present = "plan")]
+    pub methods: Vec<String>,
+    /// Seeds: `0..5` (0 to 4), `1,2,7` or one number.
+    #[arg(long, default_value = "0..3")]
+    pub seeds: String,
+    /// Runs at the same time: a number or `auto`.
+    #[arg(long, default_value = "auto")]
+    pub jobs: String,
+    #[command(flatten)]
+    pub setup: SetupArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What is run, on what.
+#[derive(Args, Debug, Clone)]
+pub struct SetupArgs {
+    /// Benchmark; see `perdura benchmarks list`.
+    #[arg(long, default_value = "split-digits")]
+    pub benchmark: String,
+    /// Replay memory: samples (`200`) or bytes (`64KiB`, `1MB`).
+    #[arg(long, value_name = "N|BYTES")]
+    pub memory: Option<String>,
+    /// Hyper-parameter, as `key=value`; repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Published settings: `auto` takes those for this benchmark and memory, `none` the defaults.
+    #[arg(long, default_value = "auto", value_name = "auto|none|NAME")]
+    pub preset: String,
+    /// Folder with data sets.
+    #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// A plugin file; repeatable. It takes precedence over the search path.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+    /// Where the learner runs.
+    #[arg(long, default_value = "process")]
+    pub isolation: Isolation,
+    /// Device of the learner.
+    #[arg(long, default_value = "flex")]
+    pub device: String,
+    /// Threads a learner may use.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    #[command(flatten)]
+    pub stream: StreamArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// How the benchmark is streamed. What is not given comes from the preset, then from the benchmark.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Stream")]
+pub struct StreamArgs {
+    /// Passes over each experience.
+    #[arg(long)]
+    pub epochs: Option<u32>,
+    /// Samples per step.
+    #[arg(long)]
+    pub batch: Option<u32>,
+    /// Leave out a last batch that is smaller than the others.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub drop_last: Option<bool>,
+    /// Order of the classes: `natural`, `seeded`, or a list such as `1,0,2`.
+    #[arg(long, default_value = "natural")]
+    pub class_order: String,
+    /// Outputs that take part in a Class-IL prediction.
+    #[arg(long, default_value = "all", value_name = "all|seen")]
+    pub eval_head: String,
+    /// Part of the training data that is held out, 0 to below 1.
+    #[arg(long, default_value_t = 0.0, value_name = "FRACTION")]
+    pub validation: f64,
+    /// No second pass over a finished experience.
+    #[arg(long)]
+    pub online: bool,
+}
+
+/// What a learner may take before it is ended.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Seconds a learner may take for one step or prediction.
+    #[arg(long, default_value_t = 300.0, value_name = "SECONDS")]
+    pub step_deadline: f64,
+    /// Seconds a learner may take to be created, saved, loaded, and at each boundary.
+    #[arg(long, default_value_t = 3600.0, value_name = "SECONDS")]
+    pub boundary_deadline: f64,
+    /// Memory of a worker, for example `4GiB`.
+    #[arg(long, value_name = "BYTES")]
+    pub memory_limit: Option<String>,
+    /// CPU seconds of a worker.
+    #[arg(long, value_name = "SECONDS")]
+    pub cpu_limit: Option<u64>,
+}
+
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Folder for results.
+    #[arg(long, default_value = "perdura-runs", value_name = "DIR")]
+    pub out: PathBuf,
+    /// What is printed on standard output.
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Json,
+    Markdown,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// In a process of its own.
+    Process,
+    /// In the run's process: trusted code and debuggers.
+    InProcess,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum PluginsCommand {
+    /// List plugins on the search path.
+    List(PluginListArgs),
+    /// Show what a plugin says about itself: hyper-parameters, presets, views.
+    Info(PluginInfoArgs),
+    /// Write a plugin crate that builds and runs at once.
+    New(PluginNewArgs),
+    /// Build a plugin crate and install it where the host finds it.
+    Build(PluginBuildArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct PluginListArgs {
+    /// A plugin file; repeatable.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Args, Debug)]
+pub struct PluginInfoArgs {
+    /// Method or file.
+    pub method: String,
+    /// A plugin file; repeatable.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Args, Debug)]
+pub struct PluginNewArgs {
+    /// `lab/name`, or `name` (the lab is `local` then).
+    pub id: String,
+    /// Folder to write into; by default the name.
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<PathBuf>,
+    /// Which method to start from.
+    #[arg(long, default_value = "blank", value_name = "blank|er|derpp")]
+    pub like: String,
+    /// The SDK: a checkout's folder or a version; by default the checkout this binary was built from.
+    #[arg(long, value_name = "PATH|VERSION")]
+    pub sdk: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct PluginBuildArgs {
+    /// Folder of the crate.
+    #[arg(default_value = ".")]
+    pub path: PathBuf,
+    /// Folder to install into; by default the user's plugin folder.
+    #[arg(long, value_name = "DIR")]
+    pub install: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum BenchmarksCommand {
+    /// List benchmarks.
+    List {
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Show classes, samples and hash of a benchmark.
+    Inspect {
+        /// Benchmark.
+        name: String,
+        /// Folder with data sets.
+        #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// Seed of a seeded class order.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        #[command(flatten)]
+        stream: StreamArgs,
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct ExecuteArgs {
+    /// Folder of the run; it holds the plan.
+    pub folder: PathBuf,
+    #[arg(long)]
+    pub plugin: PathBuf,
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    #[arg(long)]
+    pub isolation: Isolation,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}

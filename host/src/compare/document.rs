@@ -1,0 +1,113 @@
+//! The comparison as a value. Its serialised form is what `compare --format json` prints.
+
+use serde::Serialize;
+
+use super::record::by_method;
+use super::{RunRecord, pairs, rows, warnings};
+use crate::run::Fault;
+use crate::stats::Spread;
+
+/// A comparison of methods over seeds. Accuracies are fractions; undefined values are `None`.
+#[derive(Serialize, Clone, Debug)]
+pub struct Comparison {
+    /// By method as given, view as declared, scenario.
+    pub rows: Vec<Row>,
+    /// Headline views of two methods each, paired by seed.
+    pub pairs: Vec<Pair>,
+    /// What makes rows hard to compare, as sentences.
+    pub warnings: Vec<String>,
+    /// Runs that did not finish. In the document they are the count `failed` of a row.
+    #[serde(skip)]
+    pub failures: Vec<Failure>,
+}
+
+/// One view of one method under one scenario. A method of which no run finished has one row with n
+/// = 0.
+#[derive(Serialize, Clone, Debug)]
+pub struct Row {
+    /// Full id.
+    pub method: String,
+    /// `None` if no run came far enough to tell.
+    pub view: Option<String>,
+    pub scenario: String,
+    /// Finished runs.
+    pub n: usize,
+    /// Failed runs of the method.
+    pub failed: usize,
+    pub average_accuracy: Spread,
+    pub forgetting_from_peak: Spread,
+    pub backward_transfer: Spread,
+    pub learning_accuracy: Spread,
+    /// Of the whole run, the same in all rows of a method.
+    pub seconds: Spread,
+    pub cpu_seconds: Spread,
+    pub peak_pss_bytes: Spread,
+    /// The view by which the method is compared.
+    #[serde(skip)]
+    pub headline: bool,
+    /// Trained on the union of the experiences.
+    #[serde(skip)]
+    pub upper_bound: bool,
+    /// The view is told the true group.
+    #[serde(skip)]
+    pub oracle: bool,
+}
+
+/// Two methods under one metric and scenario.
+#[derive(Serialize, Clone, Debug, PartialEq)]
+pub struct Pair {
+    pub metric: &'static str,
+    pub scenario: String,
+    pub a: Side,
+    pub b: Side,
+    /// Seeds that finished in both with the same stream.
+    pub n: usize,
+    /// a minus b.
+    pub difference: Difference,
+    /// Two-sided paired t-test, Holm-corrected over the pairs of this metric and scenario.
+    pub p_holm: Option<f64>,
+}
+
+/// One side of a pair.
+#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+pub struct Side {
+    pub method: String,
+    pub view: String,
+}
+
+/// Mean difference and its 95 % percentile bootstrap interval.
+#[derive(Serialize, Clone, Copy, Debug, Default, PartialEq)]
+pub struct Difference {
+    pub mean: Option<f64>,
+    pub ci95: Option<[f64; 2]>,
+}
+
+/// Runs of one method that failed in the same way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub method: String,
+    pub seeds: Vec<u64>,
+    /// Runs of the method, finished ones included.
+    pub runs: usize,
+    /// Of the first of them.
+    pub fault: Fault,
+}
+
+impl Comparison {
+    /// Compares the runs. Methods keep the order in which they first appear; the order of one
+    /// method's runs does not matter.
+    pub fn of(records: &[RunRecord]) -> Comparison {
+        let methods = by_method(records);
+        Comparison {
+            rows: methods.iter().flat_map(rows::rows).collect(),
+            pairs: pairs::pairs(&methods),
+            warnings: warnings::warnings(&methods),
+            failures: methods.iter().flat_map(rows::failures).collect(),
+        }
+    }
+
+    /// The document, pretty-printed, with a newline at the end.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("string keys serialise") + "\n"
+    }
+}

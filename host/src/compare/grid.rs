@@ -1,0 +1,158 @@
+//! A comparison as cells of text, the same for every kind of table.
+
+use super::{Comparison, Failure, Row};
+use crate::run::Fault;
+use crate::stats::Spread;
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+pub const HEADER: [&str; 9] = [
+    "method",
+    "view",
+    "scenario",
+    "n",
+    "accuracy",
+    "forgetting",
+    "learning acc",
+    "seconds",
+    "peak memory",
+];
+
+/// Where the names end and the numbers begin.
+pub const NAME_COLUMNS: usize = 3;
+
+/// What the numbers of a table are.
+pub const LEGEND: &str = "mean ± standard deviation [95 % interval] over n seeds, accuracies and \
+                          forgetting in percent; p: paired t-test, Holm-corrected";
+
+/// One line of a table.
+pub struct GridRow {
+    pub cells: [String; 9],
+    /// The view by which the method is compared, where it has several.
+    pub headline: bool,
+}
+
+/// The lines of the table: rows with results, then ways of failing, method by method.
+pub fn grid(comparison: &Comparison) -> Vec<GridRow> {
+    let names = Names::of(comparison);
+    let mut grid = Vec::new();
+    for (index, row) in comparison.rows.iter().enumerate() {
+        if row.n > 0 {
+            let several = comparison.rows.iter().any(|r| r.method == row.method && !r.headline);
+            let headline = row.headline && several;
+            grid.push(GridRow { cells: result_cells(row, &names), headline });
+        }
+        let last = comparison.rows.get(index + 1).is_none_or(|next| next.method != row.method);
+        let failures = comparison.failures.iter().filter(|f| last && f.method == row.method);
+        grid.extend(
+            failures
+                .map(|failure| GridRow { cells: failure_cells(failure, &names), headline: false }),
+        );
+    }
+    grid
+}
+
+/// Method names without the lab where that is enough to tell them apart.
+pub struct Names<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Names<'a> {
+    pub fn of(comparison: &'a Comparison) -> Names<'a> {
+        let mut ids: Vec<&str> = comparison.rows.iter().map(|row| row.method.as_str()).collect();
+        ids.dedup();
+        let unique = |id: &str| {
+            ids.iter().filter(|other| without_lab(other) == without_lab(id)).count() == 1
+        };
+        let names =
+            ids.iter().map(|id| (*id, if unique(id) { without_lab(id) } else { id })).collect();
+        Names(names)
+    }
+
+    pub fn short<'b>(&'b self, method: &'b str) -> &'b str {
+        self.0.iter().find(|(id, _)| *id == method).map_or(method, |(_, name)| name)
+    }
+}
+
+fn without_lab(id: &str) -> &str {
+    id.rsplit_once('/').map_or(id, |(_, name)| name)
+}
+
+/// A fraction in percentage points with one decimal.
+pub fn points(fraction: f64) -> String {
+    fixed(fraction * 100.0, 1)
+}
+
+/// A plugin's words on one line, without sequences that steer a terminal.
+pub fn printable(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn result_cells(row: &Row, names: &Names<'_>) -> [String; 9] {
+    let method = names.short(&row.method);
+    let view = row.view.as_deref().unwrap_or("-");
+    [
+        if row.upper_bound { format!("{method} (upper bound)") } else { method.to_owned() },
+        if row.oracle { format!("{view} (oracle)") } else { view.to_owned() },
+        row.scenario.clone(),
+        row.n.to_string(),
+        interval(row.average_accuracy),
+        plus_minus(row.forgetting_from_peak, 100.0, 2),
+        plus_minus(row.learning_accuracy, 100.0, 2),
+        plus_minus(row.seconds, 1.0, 1),
+        row.peak_pss_bytes.mean.map_or("-".into(), |bytes| format!("{:.0} MiB", bytes / MIB)),
+    ]
+}
+
+/// The message is said below the table, where there is room for it.
+fn failure_cells(failure: &Failure, names: &Names<'_>) -> [String; 9] {
+    let Fault { kind, call, .. } = &failure.fault;
+    let call = if call.is_empty() { String::new() } else { format!(" in {call}") };
+    let words = format!("{} of {} failed: {kind}{call}", failure.seeds.len(), failure.runs);
+    let mut cells: [String; 9] = std::array::from_fn(|_| "-".to_owned());
+    cells[0] = names.short(&failure.method).to_owned();
+    cells[4] = printable(&words);
+    cells
+}
+
+/// `91.23 ± 0.45 [90.80, 91.70]` of a fraction, in percent.
+fn interval(spread: Spread) -> String {
+    let text = plus_minus(spread, 100.0, 2);
+    match spread.ci95 {
+        None => text,
+        Some([low, high]) => {
+            format!("{text} [{}, {}]", fixed(low * 100.0, 2), fixed(high * 100.0, 2))
+        }
+    }
+}
+
+/// `91.23 ± 0.45`, without deviation for a single value, `-` if undefined.
+fn plus_minus(spread: Spread, scale: f64, decimals: usize) -> String {
+    let mean = spread.mean.map(|mean| fixed(mean * scale, decimals));
+    match (mean, spread.std) {
+        (None, _) => "-".to_owned(),
+        (Some(mean), None) => mean,
+        (Some(mean), Some(std)) => format!("{mean} ± {}", fixed(std * scale, decimals)),
+    }
+}
+
+/// With this many decimals; what rounds to zero has no sign.
+fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let is_zero = text.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
+    if is_zero { text.trim_start_matches('-').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_text() {
+        let spread = Spread { mean: Some(0.91234), std: Some(0.0045), ci95: Some([0.908, 0.917]) };
+        assert_eq!(interval(spread), "91.23 ± 0.45 [90.80, 91.70]");
+        let single = Spread { mean: Some(0.5), std: None, ci95: None };
+        assert_eq!(interval(single), "50.00");
+        assert_eq!(interval(Spread::default()), "-");
+        assert_eq!(points(-0.0001), "0.0");
+        assert_eq!(points(-0.123), "-12.3");
+    }
+}

@@ -1,0 +1,128 @@
+//! The rows of one method: which views and scenarios there are, and their numbers over seeds.
+
+use perdura_abi::message::ViewNeeds;
+
+use super::record::{MethodRuns, scenario_rank};
+use super::{Failure, Row, RunRecord};
+use crate::run::{Metrics, Resources, ViewSummary};
+use crate::stats::Spread;
+
+/// The rows of a method; never empty.
+pub fn rows(method: &MethodRuns<'_>) -> Vec<Row> {
+    let views = finished_views(method);
+    if views.is_empty() {
+        return vec![row_without_results(method)];
+    }
+    let of_view = |view: &&ViewSummary| {
+        let scenarios = scenarios_of(method, &view.view);
+        scenarios.into_iter().map(|scenario| row(method, view, scenario)).collect::<Vec<_>>()
+    };
+    views.iter().flat_map(of_view).collect()
+}
+
+/// What went wrong in a method's runs, equal faults together.
+pub fn failures(method: &MethodRuns<'_>) -> Vec<Failure> {
+    let mut failures: Vec<Failure> = Vec::new();
+    for run in &method.runs {
+        let Some(fault) = run.fault() else { continue };
+        let key = (&fault.kind, &fault.call, &fault.message);
+        let same =
+            failures.iter_mut().find(|f| (&f.fault.kind, &f.fault.call, &f.fault.message) == key);
+        match same {
+            Some(failure) => failure.seeds.push(run.plan.seed),
+            None => failures.push(Failure {
+                method: method.method.to_owned(),
+                seeds: vec![run.plan.seed],
+                runs: method.runs.len(),
+                fault,
+            }),
+        }
+    }
+    failures
+}
+
+/// Views of finished runs in the order declared.
+fn finished_views<'a>(method: &MethodRuns<'a>) -> Vec<&'a ViewSummary> {
+    let mut views: Vec<&ViewSummary> = Vec::new();
+    for view in
+        method.runs.iter().filter_map(|run| run.finished()).flat_map(|summary| &summary.views)
+    {
+        if !views.iter().any(|known| known.view == view.view) {
+            views.push(view);
+        }
+    }
+    views
+}
+
+fn scenarios_of<'a>(method: &MethodRuns<'a>, view: &str) -> Vec<&'a str> {
+    let summaries = method.runs.iter().filter_map(|run| run.finished());
+    let views = summaries.flat_map(|summary| &summary.views).filter(|known| known.view == view);
+    let mut scenarios: Vec<&str> =
+        views.flat_map(|view| &view.scenarios).map(|scores| scores.scenario.as_str()).collect();
+    scenarios.sort_by_key(|scenario| (scenario_rank(scenario), *scenario));
+    scenarios.dedup();
+    scenarios
+}
+
+fn row(method: &MethodRuns<'_>, view: &ViewSummary, scenario: &str) -> Row {
+    let scored: Vec<(&RunRecord, &Metrics)> = method
+        .runs
+        .iter()
+        .filter_map(|run| Some((*run, &run.scores(&view.view, scenario)?.metrics)))
+        .collect();
+    let metric = |get: fn(&Metrics) -> Option<f64>| spread(scored.iter().map(|(_, m)| get(m)));
+    let resource = |get: fn(&Resources) -> Option<f64>| {
+        spread(scored.iter().map(|(run, _)| run.resources.as_ref().and_then(get)))
+    };
+    Row {
+        method: method.method.to_owned(),
+        view: Some(view.view.clone()),
+        scenario: scenario.to_owned(),
+        n: scored.len(),
+        failed: failed(method),
+        average_accuracy: metric(|metrics| metrics.average_accuracy),
+        forgetting_from_peak: metric(|metrics| metrics.forgetting_from_peak),
+        backward_transfer: metric(|metrics| metrics.backward_transfer),
+        learning_accuracy: metric(|metrics| metrics.learning_accuracy),
+        seconds: resource(|resources| Some(resources.seconds)),
+        cpu_seconds: resource(|resources| Some(resources.cpu_seconds)),
+        peak_pss_bytes: resource(|resources| resources.peak_pss_bytes.map(|bytes| bytes as f64)),
+        headline: method.headline().is_some_and(|headline| headline.view == view.view),
+        upper_bound: view.upper_bound,
+        oracle: view.needs == ViewNeeds::TrueGroup,
+    }
+}
+
+fn row_without_results(method: &MethodRuns<'_>) -> Row {
+    let headline = method.headline();
+    let scenarios = headline.map(|view| &view.scenarios).into_iter().flatten();
+    let scored = scenarios.map(|scores| &scores.scenario).min_by_key(|name| scenario_rank(name));
+    let none = Spread::default();
+    Row {
+        method: method.method.to_owned(),
+        view: headline.map(|view| view.view.clone()),
+        scenario: scored.unwrap_or(&method.runs[0].plan.scenario).clone(),
+        n: 0,
+        failed: failed(method),
+        average_accuracy: none,
+        forgetting_from_peak: none,
+        backward_transfer: none,
+        learning_accuracy: none,
+        seconds: none,
+        cpu_seconds: none,
+        peak_pss_bytes: none,
+        headline: true,
+        upper_bound: headline.is_some_and(|view| view.upper_bound),
+        oracle: false,
+    }
+}
+
+fn failed(method: &MethodRuns<'_>) -> usize {
+    method.runs.iter().filter(|run| run.finished().is_none()).count()
+}
+
+/// Undefined if it is undefined in one run: a mean over the other runs would look like a mean over
+/// n.
+fn spread(values: impl Iterator<Item = Option<f64>>) -> Spread {
+    values.collect::<Option<Vec<f64>>>().map_or(Spread::default(), |values| Spread::of(&values))
+}

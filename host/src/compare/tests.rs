@@ -1,0 +1,271 @@
+//! Comparisons of made-up runs: the document, its order, and the texts people read.
+
+use std::collections::BTreeMap;
+
+use perdura_abi::message::ViewNeeds;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::run::tests::plan;
+use crate::run::{Fault, Metrics, Outcome, Resources, ScenarioSummary, Summary, ViewSummary};
+
+fn scores(scenario: &str, accuracy: f64) -> ScenarioSummary {
+    let metrics = Metrics {
+        average_accuracy: Some(accuracy),
+        forgetting_from_peak: Some(0.9 - accuracy),
+        backward_transfer: Some(accuracy - 0.9),
+        learning_accuracy: Some(0.9),
+        ..Metrics::default()
+    };
+    ScenarioSummary { scenario: scenario.into(), initial: vec![], matrix: vec![], metrics }
+}
+
+pub fn view(name: &str, accuracy: f64) -> ViewSummary {
+    ViewSummary {
+        view: name.into(),
+        needs: ViewNeeds::Nothing,
+        upper_bound: false,
+        // Out of order on purpose.
+        scenarios: vec![scores("task-il", accuracy + 0.05), scores("class-il", accuracy)],
+    }
+}
+
+pub fn finished(method: &str, seed: u64, views: Vec<ViewSummary>) -> RunRecord {
+    let plan = plan(method, seed);
+    let summary = Summary { views, ..Summary::empty(&plan, Outcome::Finished) };
+    let resources = Resources {
+        format: Resources::FORMAT,
+        seconds: 1.5,
+        cpu_seconds: 1.25,
+        peak_pss_bytes: Some(50 << 20),
+        ledger: BTreeMap::new(),
+        ..Resources::default()
+    };
+    RunRecord { plan, summary: Some(summary), resources: Some(resources) }
+}
+
+pub fn failed(method: &str, seed: u64) -> RunRecord {
+    let fault = Fault {
+        step: Some(17),
+        call: "observe".into(),
+        kind: "panic".into(),
+        message: "index out of bounds: the len is 3 but the index is 7".into(),
+        location: Some("src/lib.rs:10".into()),
+        last_log: vec![],
+    };
+    let plan = plan(method, seed);
+    let summary = Some(Summary::empty(&plan, Outcome::Failed(fault)));
+    RunRecord { plan, summary, resources: None }
+}
+
+/// Two methods over three seeds, the second with two views, the third method failing everywhere.
+pub fn example() -> Vec<RunRecord> {
+    let mut records = Vec::new();
+    for (seed, accuracy) in [(2, 0.25), (0, 0.2), (1, 0.225)] {
+        records.push(finished("perdura/sgd", seed, vec![view("main", accuracy)]));
+    }
+    for (seed, accuracy) in [(0, 0.7), (1, 0.75), (2, 0.72)] {
+        let views = vec![view("stable", accuracy), view("working", accuracy - 0.1)];
+        records.push(finished("perdura/cls-er", seed, views));
+    }
+    records.extend([failed("lab/broken", 0), failed("lab/broken", 1)]);
+    records
+}
+
+fn document(records: &[RunRecord]) -> Value {
+    serde_json::from_str(&Comparison::of(records).to_json()).unwrap()
+}
+
+#[test]
+fn rows_come_by_method_view_and_scenario() {
+    let document = document(&example());
+    let rows = document["rows"].as_array().unwrap();
+    let keys: Vec<Value> = rows
+        .iter()
+        .map(|r| json!([r["method"], r["view"], r["scenario"], r["n"], r["failed"]]))
+        .collect();
+    let expected = [
+        json!(["perdura/sgd", "main", "class-il", 3, 0]),
+        json!(["perdura/sgd", "main", "task-il", 3, 0]),
+        json!(["perdura/cls-er", "stable", "class-il", 3, 0]),
+        json!(["perdura/cls-er", "stable", "task-il", 3, 0]),
+        json!(["perdura/cls-er", "working", "class-il", 3, 0]),
+        json!(["perdura/cls-er", "working", "task-il", 3, 0]),
+        json!(["lab/broken", null, "class-il", 0, 2]),
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn the_document_has_exactly_the_published_form() {
+    // One seed: means without spread. 0.5 and 0.375 are exact in binary.
+    let records = [
+        finished("a/x", 4, vec![view("main", 0.5)]),
+        finished("b/y", 4, vec![view("main", 0.375)]),
+        failed("b/y", 5),
+    ];
+    let mut document = document(&records);
+    let single = |mean: f64| json!({ "mean": mean, "std": null, "ci95": null });
+    let expected = json!({
+        "method": "b/y", "view": "main", "scenario": "class-il", "n": 1, "failed": 1,
+        "average_accuracy": single(0.375),
+        "forgetting_from_peak": single(0.525),
+        "backward_transfer": single(-0.525),
+        "learning_accuracy": single(0.9),
+        "seconds": single(1.5),
+        "cpu_seconds": single(1.25),
+        "peak_pss_bytes": single(52_428_800.0),
+    });
+    assert_eq!(document["rows"][2], expected);
+    let expected = json!({
+        "metric": "average_accuracy", "scenario": "class-il",
+        "a": { "method": "a/x", "view": "main" },
+        "b": { "method": "b/y", "view": "main" },
+        "n": 1, "difference": { "mean": 0.125, "ci95": null }, "p_holm": null,
+    });
+    assert_eq!(document["pairs"][0], expected);
+    let pairs = document["pairs"].as_array_mut().unwrap();
+    assert_eq!(pairs.len(), 4, "two metrics times two scenarios");
+    assert_eq!(document["warnings"], json!([]));
+    assert_eq!(document.as_object().unwrap().len(), 3);
+}
+
+#[test]
+fn a_method_without_results_has_nulls() {
+    let row = &document(&[failed("lab/broken", 0)])["rows"][0];
+    let none = json!({ "mean": null, "std": null, "ci95": null });
+    for metric in ["average_accuracy", "seconds", "peak_pss_bytes"] {
+        assert_eq!(row[metric], none);
+    }
+}
+
+#[test]
+fn a_failed_run_may_know_its_headline() {
+    let mut record = failed("lab/broken", 0);
+    let oracle = ViewSummary { needs: ViewNeeds::TrueGroup, ..view("routed", 0.5) };
+    record.summary.as_mut().unwrap().views = vec![oracle, view("stable", 0.5)];
+    let row = &document(&[record])["rows"][0];
+    assert_eq!((&row["view"], &row["n"]), (&json!("stable"), &json!(0)));
+}
+
+#[test]
+fn a_run_without_summary_counts_as_failed() {
+    let records = [
+        finished("a/x", 0, vec![view("main", 0.5)]),
+        RunRecord { plan: plan("a/x", 1), summary: None, resources: None },
+    ];
+    let comparison = Comparison::of(&records);
+    assert_eq!((comparison.rows[0].n, comparison.rows[0].failed), (1, 1));
+    assert_eq!(comparison.failures[0].fault.kind, "unfinished");
+}
+
+#[test]
+fn a_metric_undefined_in_one_run_is_undefined() {
+    let mut records = example();
+    let summary = records[0].summary.as_mut().unwrap();
+    summary.views[0].scenarios[1].metrics.forgetting_from_peak = None;
+    records[1].resources = None;
+    let comparison = Comparison::of(&records);
+    assert_eq!(comparison.rows[0].forgetting_from_peak.mean, None);
+    assert_eq!(comparison.rows[0].seconds.mean, None);
+    assert!(comparison.rows[0].average_accuracy.mean.is_some());
+    // Pairs use the seeds in which it is defined in both.
+    let pair = comparison.pairs.iter().find(|pair| pair.metric == "forgetting_from_peak").unwrap();
+    assert_eq!(pair.n, 2);
+}
+
+#[test]
+fn pairs_are_made_by_seed() {
+    let comparison = Comparison::of(&example());
+    let pair = &comparison.pairs[0];
+    assert_eq!((pair.metric, pair.scenario.as_str(), pair.n), ("average_accuracy", "class-il", 3));
+    assert_eq!((pair.a.view.as_str(), pair.b.view.as_str()), ("main", "stable"));
+    // -0.5, -0.525, -0.47: scipy.stats.ttest_1samp(d, 0).pvalue; one pair, nothing to correct.
+    let mean = pair.difference.mean.unwrap();
+    assert!((mean + 0.49833333).abs() < 1e-8, "{mean}");
+    let p = pair.p_holm.unwrap();
+    assert!((p - 0.001016334200879227).abs() < 1e-9, "{p}");
+}
+
+#[test]
+fn only_shared_seeds_with_the_same_stream_are_paired() {
+    let mut records = example();
+    records[0].plan.stream.class_order.reverse();
+    let comparison = Comparison::of(&records);
+    assert_eq!(comparison.pairs[0].n, 2);
+    let one = |method, seed| finished(method, seed, vec![view("main", 0.5)]);
+    let comparison = Comparison::of(&[one("a/x", 0), one("b/y", 1)]);
+    assert_eq!((comparison.pairs[0].n, comparison.pairs[0].difference.mean), (0, None));
+    assert!(
+        terminal(&comparison, TerminalStyle::default())
+            .contains("no seed finished in both x and y")
+    );
+}
+
+#[test]
+fn holm_corrects_within_a_family() {
+    let mut records = Vec::new();
+    for (seed, accuracy) in [(0, 0.5), (1, 0.55), (2, 0.52)] {
+        for (method, below) in [("a/a", 0.0), ("a/b", 0.1 + accuracy / 10.0), ("a/c", 0.1)] {
+            records.push(finished(method, seed, vec![view("main", accuracy - below)]));
+        }
+    }
+    let comparison = Comparison::of(&records);
+    let family: Vec<f64> = comparison.pairs[..3].iter().map(|pair| pair.p_holm.unwrap()).collect();
+    // Differences a - b: 0.15, 0.155, 0.152; a - c: 0.1 each; c - b: 0.05, 0.055, 0.052.
+    // The smallest p is multiplied by three, the next by two, the largest stays.
+    // scipy.stats.ttest_1samp(d, 0).pvalue: 9.096240638318669e-05, 0, 0.0007699322385518681
+    assert!((family[0] - 2.0 * 9.096240638318669e-05).abs() < 1e-9, "{family:?}");
+    assert!(family[1] < 1e-12, "{family:?}");
+    assert!((family[2] - 0.0007699322385518681).abs() < 1e-9, "{family:?}");
+}
+
+#[test]
+fn the_order_of_runs_does_not_matter() {
+    let mut records = example();
+    records[..3].sort_by_key(|record| record.plan.seed);
+    assert_eq!(Comparison::of(&records).to_json(), Comparison::of(&example()).to_json());
+}
+
+#[test]
+fn different_streams_and_memory_are_told() {
+    let mut records = example();
+    assert!(Comparison::of(&records).warnings.is_empty());
+    for record in &mut records[..3] {
+        record.plan.stream.epochs = 1;
+        record.plan.memory = None;
+    }
+    let warnings = Comparison::of(&records).warnings;
+    let expected = [
+        "perdura/sgd and perdura/cls-er saw different streams: epochs 1 and 10",
+        "perdura/sgd and lab/broken saw different streams: epochs 1 and 10",
+    ];
+    assert_eq!(warnings, expected);
+    for record in &mut records[..3] {
+        record.plan.stream.epochs = 10;
+        record.plan.memory = Some(crate::run::MemorySize::Bytes(4096));
+    }
+    let warnings = Comparison::of(&records).warnings;
+    let expected =
+        "perdura/sgd and perdura/cls-er had different memory: 4096 bytes and 200 samples";
+    assert_eq!(warnings[0], expected);
+}
+
+#[test]
+fn mixed_and_repeated_runs_are_told() {
+    let mut records = example();
+    records[0].plan.config["lr"] = 0.5.into();
+    records[1].plan.seed = 1;
+    let expected = [
+        "perdura/sgd: the runs with seeds 1 and 2 differ in more than the seed, but share a row",
+        "perdura/sgd: seed 1 occurs more than once",
+    ];
+    assert_eq!(Comparison::of(&records).warnings, expected);
+}
+
+#[test]
+fn nothing_compares_to_nothing() {
+    let comparison = Comparison::of(&[]);
+    assert!(comparison.rows.is_empty() && comparison.pairs.is_empty());
+    assert!(terminal(&comparison, TerminalStyle::default()).contains("method"));
+}

@@ -1,0 +1,92 @@
+//! What makes rows of a comparison unequal, as sentences. A warning never changes a number.
+
+use super::RunRecord;
+use super::record::MethodRuns;
+use crate::run::{MemorySize, RunPlan};
+
+/// Sentences about the runs of one method, then about methods against the first.
+pub fn warnings(methods: &[MethodRuns<'_>]) -> Vec<String> {
+    let mut warnings: Vec<String> = methods.iter().filter_map(mixed_settings).collect();
+    warnings.extend(methods.iter().filter_map(repeated_seed));
+    if let Some((first, others)) = methods.split_first() {
+        warnings.extend(others.iter().filter_map(|other| different_streams(first, other)));
+        warnings.extend(others.iter().filter_map(|other| different_memory(first, other)));
+    }
+    warnings
+}
+
+/// A method's runs should differ in the seed only, and in what follows from it.
+fn mixed_settings(method: &MethodRuns<'_>) -> Option<String> {
+    let settings = |run: &RunRecord| {
+        let mut plan = run.plan.clone();
+        plan.seed = 0;
+        plan.stream.class_order.clear();
+        plan
+    };
+    let first = method.runs.first()?;
+    let other = method.runs.iter().find(|run| settings(run) != settings(first))?;
+    Some(format!(
+        "{}: the runs with seeds {} and {} differ in more than the seed, but share a row",
+        method.method, first.plan.seed, other.plan.seed
+    ))
+}
+
+fn repeated_seed(method: &MethodRuns<'_>) -> Option<String> {
+    let pair = method.runs.windows(2).find(|pair| pair[0].plan.seed == pair[1].plan.seed)?;
+    Some(format!("{}: seed {} occurs more than once", method.method, pair[0].plan.seed))
+}
+
+fn different_streams(a: &MethodRuns<'_>, b: &MethodRuns<'_>) -> Option<String> {
+    let mut differences = shared_seeds(a, b).map(|(a, b)| stream_differences(a, b));
+    let differences = differences.find(|found| !found.is_empty())?;
+    Some(format!("{} and {} saw different streams: {}", a.method, b.method, differences.join(", ")))
+}
+
+fn different_memory(a: &MethodRuns<'_>, b: &MethodRuns<'_>) -> Option<String> {
+    let differ = |(a, b): &(MemorySize, MemorySize)| a != b;
+    let (a_size, b_size) =
+        shared_seeds(a, b).filter_map(|(a, b)| Some((a.memory?, b.memory?))).find(differ)?;
+    let (a_size, b_size) = (memory_text(a_size), memory_text(b_size));
+    Some(format!("{} and {} had different memory: {a_size} and {b_size}", a.method, b.method))
+}
+
+/// Plans of both methods with the same seed.
+fn shared_seeds<'a>(
+    a: &'a MethodRuns<'_>,
+    b: &'a MethodRuns<'_>,
+) -> impl Iterator<Item = (&'a RunPlan, &'a RunPlan)> {
+    let partner = move |run: &'a &RunRecord| {
+        let other = b.runs.iter().find(|other| other.plan.seed == run.plan.seed)?;
+        Some((&run.plan, &other.plan))
+    };
+    a.runs.iter().filter_map(partner)
+}
+
+/// The settings in which two streams differ, with both values.
+fn stream_differences(a: &RunPlan, b: &RunPlan) -> Vec<String> {
+    let settings = |plan: &RunPlan| {
+        let stream = &plan.stream;
+        [
+            ("benchmark", plan.benchmark.clone()),
+            ("scenario", plan.scenario.clone()),
+            ("epochs", stream.epochs.to_string()),
+            ("batch", stream.batch.to_string()),
+            ("drop-last", stream.drop_last.to_string()),
+            ("class order", format!("{:?}", stream.class_order)),
+            ("eval-head", stream.eval_head.clone()),
+            ("validation", stream.validation.to_string()),
+            ("online", stream.online.to_string()),
+        ]
+    };
+    let both = settings(a).into_iter().zip(settings(b));
+    both.filter(|((_, a), (_, b))| a != b)
+        .map(|((name, a), (_, b))| format!("{name} {a} and {b}"))
+        .collect()
+}
+
+fn memory_text(size: MemorySize) -> String {
+    match size {
+        MemorySize::Samples(samples) => format!("{samples} samples"),
+        MemorySize::Bytes(bytes) => format!("{bytes} bytes"),
+    }
+}

@@ -1,0 +1,89 @@
+//! The digits compiled into the binary, so that a demonstration needs neither network nor folder. Origin and
+//! licence are in `digits/ATTRIBUTION.md`.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::{DataError, DataPair, Dataset, ImageShape};
+
+const FILE: &[u8] = include_bytes!("digits/digits.csv.gz");
+const SHAPE: ImageShape = ImageShape { channels: 1, height: 8, width: 8 };
+const CLASSES: usize = 10;
+const PIXEL_MAX: u8 = 16;
+/// The first rows train, the rest tests.
+const TRAIN_ROWS: usize = 1347;
+
+/// Unpacks and splits the digits.
+pub(super) fn load() -> Result<DataPair, DataError> {
+    let path = Path::new("digits.csv.gz (compiled in)");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(FILE)
+        .read_to_string(&mut text)
+        .map_err(|source| DataError::Unreadable { path: path.to_owned(), source })?;
+    let mut train = empty();
+    let mut test = empty();
+    for (row, line) in text.lines().enumerate() {
+        let part = if row < TRAIN_ROWS { &mut train } else { &mut test };
+        push_row(part, line).map_err(|found| {
+            let expected = format!("64 pixels up to {PIXEL_MAX} and a digit in row {}", row + 1);
+            DataError::damaged(path, expected, found)
+        })?;
+    }
+    Ok(DataPair { name: "digits".into(), train, test, scale: f32::from(PIXEL_MAX) })
+}
+
+fn empty() -> Dataset {
+    Dataset { images: Vec::new(), labels: Vec::new(), shape: SHAPE, classes: CLASSES }
+}
+
+fn push_row(part: &mut Dataset, line: &str) -> Result<(), String> {
+    let values: Result<Vec<u8>, _> = line.split(',').map(str::parse).collect();
+    let values = values.map_err(|error| format!("`{line}` ({error})"))?;
+    match values.split_last() {
+        Some((&label, pixels))
+            if pixels.len() == SHAPE.len()
+                && usize::from(label) < CLASSES
+                && pixels.iter().all(|&pixel| pixel <= PIXEL_MAX) =>
+        {
+            part.images.extend_from_slice(pixels);
+            part.labels.push(u32::from(label));
+            Ok(())
+        }
+        _ => Err(format!("`{line}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_split_is_in_file_order() {
+        let digits = load().unwrap();
+        assert_eq!((digits.train.len(), digits.test.len()), (1347, 450));
+        assert_eq!(digits.train.images.len(), 1347 * 64);
+        assert_eq!(digits.train.labels[..4], [0, 1, 2, 3]);
+        // The top rows of the first image, a zero, as they stand in the file.
+        assert_eq!(digits.train.image(0)[..8], [0, 0, 5, 13, 9, 1, 0, 0]);
+        // Counted with another program over the same file.
+        let count = |part: &Dataset, class| part.labels.iter().filter(|&&l| l == class).count();
+        assert_eq!((count(&digits.train, 5), count(&digits.test, 8)), (137, 41));
+        let parts = [&digits.train, &digits.test];
+        let sum: u64 = parts.iter().flat_map(|p| &p.images).map(|&v| u64::from(v)).sum();
+        assert_eq!(sum, 561_718);
+    }
+
+    #[test]
+    fn a_bad_row_is_refused() {
+        let row = |pixel: &str, label: &str, pixels: usize| {
+            let mut cells = vec![pixel; pixels];
+            cells.push(label);
+            push_row(&mut empty(), &cells.join(","))
+        };
+        assert!(row("16", "9", 64).is_ok());
+        assert!(row("17", "9", 64).is_err());
+        assert!(row("16", "10", 64).is_err());
+        assert!(row("16", "9", 63).is_err());
+        assert!(row("x", "9", 64).is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! The content-addressed cache. A library that is overwritten while it is mapped kills the process,
+//! so the host only ever opens a copy that is named after its own content and never written again.
+//! Descriptions are kept beside the copies.
+
+use sha2::{Digest, Sha256};
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::Found;
+use super::error::LoadError;
+
+/// A folder of copies. It may be deleted at any time; plugins that are open stay open.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    dir: PathBuf,
+}
+
+impl Cache {
+    /// A cache in `dir`, which is created when it is needed.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Cache { dir: dir.into() }
+    }
+
+    /// The first of `$XDG_CACHE_HOME/perdura/plugins`, `~/.cache/perdura/plugins` and a folder of
+    /// this user among the temporary files that can be created.
+    pub fn from_env() -> Self {
+        let user = rustix::process::getuid().as_raw();
+        let temporary = std::env::temp_dir().join(format!("perdura-{user}")).join("plugins");
+        let home = super::search::home_folder("XDG_CACHE_HOME", ".cache");
+        let candidates = home.map(|home| home.join("perdura/plugins")).into_iter();
+        let usable = |dir: &PathBuf| create_private(dir).is_ok();
+        Cache::at(candidates.chain([temporary.clone()]).find(usable).unwrap_or(temporary))
+    }
+
+    /// The copy of `found`, made now unless a good one is there.
+    ///
+    /// Fails with `Changed` when the original is needed and no longer what was found.
+    pub fn copy(&self, found: &Found) -> Result<PathBuf, LoadError> {
+        self.ensure(found, &format!("{}.so", found.sha256))
+    }
+
+    /// Another copy, distinct from every other copy this process has asked for, so that the system
+    /// maps it as another library with statics of its own.
+    pub fn private_copy(&self, found: &Found) -> Result<PathBuf, LoadError> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.ensure(found, &format!("{}-{number}.so", found.sha256))
+    }
+
+    /// Text kept under the hash `sha256`, if it is there and readable.
+    pub(super) fn description(&self, sha256: &str) -> Option<String> {
+        std::fs::read_to_string(self.description_path(sha256)).ok()
+    }
+
+    pub(super) fn store_description(&self, sha256: &str, json: &str) -> Result<(), LoadError> {
+        self.write(&self.description_path(sha256), json.as_bytes()).map(|_| ())
+    }
+
+    fn description_path(&self, sha256: &str) -> PathBuf {
+        self.dir.join(format!("{sha256}.description.json"))
+    }
+
+    fn ensure(&self, found: &Found, name: &str) -> Result<PathBuf, LoadError> {
+        let path = self.dir.join(name);
+        if std::fs::read(&path).is_ok_and(|bytes| sha256_of(&bytes) == found.sha256) {
+            return absolute(&path);
+        }
+        let bytes =
+            std::fs::read(&found.path).map_err(|error| LoadError::reading(&found.path, error))?;
+        let sha256 = sha256_of(&bytes);
+        if sha256 != found.sha256 {
+            let (path, expected) = (found.path.clone(), found.sha256.clone());
+            return Err(LoadError::Changed { path, expected, found: sha256 });
+        }
+        self.write(&path, &bytes)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<PathBuf, LoadError> {
+        let failed = |cause| LoadError::Cache { path: path.to_owned(), cause };
+        create_private(&self.dir).map_err(failed)?;
+        write_whole(path, bytes).map_err(failed)?;
+        absolute(path)
+    }
+}
+
+/// Writes a file so that other processes see either the old one or the whole new one. Others may
+/// read it as far as the umask allows.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let readable = Permissions::from_mode(0o644);
+    let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Creates a folder that only this user can write, or accepts one that belongs to this user: what
+/// lies in it is going to be run.
+fn create_private(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(dir)?);
+    if owner != rustix::process::getuid().as_raw() {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("the folder belongs to user {owner}"),
+        ));
+    }
+    // Also tells a read-only file system from one that can be written.
+    tempfile::tempfile_in(dir).map(|_| ())
+}
+
+/// The system opens a name without a slash from its own folders, so the path must be absolute.
+fn absolute(path: &Path) -> Result<PathBuf, LoadError> {
+    std::path::absolute(path).map_err(|cause| LoadError::Cache { path: path.to_owned(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::testing::{code, manifest_of};
+
+    struct Setup {
+        folder: tempfile::TempDir,
+        cache: Cache,
+        found: Found,
+    }
+
+    /// A file of text stands for a library: the cache does not look inside.
+    fn setup() -> Setup {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("liber.so");
+        std::fs::write(&path, "first").unwrap();
+        let found = Found { path, manifest: manifest_of("lab/er"), sha256: sha256_of(b"first") };
+        Setup { cache: Cache::at(folder.path().join("a/b")), folder, found }
+    }
+
+    #[test]
+    fn sha256_of_known_text() {
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256_of(b"abc"), expected);
+    }
+
+    #[test]
+    fn copy_survives_overwriting_the_original() {
+        let Setup { cache, found, folder: _folder } = setup();
+        let copy = cache.copy(&found).unwrap();
+        assert_eq!(copy.file_name().unwrap().to_str().unwrap(), format!("{}.so", found.sha256));
+        std::fs::write(&found.path, "second").unwrap();
+        assert_eq!(std::fs::read(&copy).unwrap(), b"first");
+        assert_eq!(cache.copy(&found).unwrap(), copy);
+        std::fs::remove_file(&found.path).unwrap();
+        assert_eq!(cache.copy(&found).unwrap(), copy);
+    }
+
+    #[test]
+    fn damaged_copy_is_made_again_or_refused() {
+        let Setup { cache, found, folder: _folder } = setup();
+        let copy = cache.copy(&found).unwrap();
+        std::fs::write(&copy, "forged").unwrap();
+        assert_eq!(std::fs::read(cache.copy(&found).unwrap()).unwrap(), b"first");
+        std::fs::write(&copy, "forged").unwrap();
+        std::fs::write(&found.path, "second").unwrap();
+        assert_eq!(code(cache.copy(&found)), "changed");
+    }
+
+    #[test]
+    fn private_copies_are_other_files() {
+        let Setup { cache, found, folder: _folder } = setup();
+        let (copy, first) = (cache.copy(&found).unwrap(), cache.private_copy(&found).unwrap());
+        let second = cache.private_copy(&found).unwrap();
+        assert!(first != second && first != copy && second != copy);
+        let inode =
+            |path: &Path| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
+        assert_ne!(inode(&first), inode(&second));
+    }
+
+    #[test]
+    fn folder_that_cannot_be_written_is_an_error() {
+        let Setup { folder, found, .. } = setup();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = Cache::at(file.join("plugins")).copy(&found).unwrap_err();
+        assert_eq!(error.code(), "cache");
+        assert!(error.to_string().contains("XDG_CACHE_HOME"), "{error}");
+    }
+}

@@ -1,0 +1,66 @@
+//! What happened in a run and when, one line each. For people and for progress displays: nothing is
+//! computed from events, so they may carry times.
+
+use std::collections::BTreeMap;
+
+use perdura_abi::message::EventMsg;
+use serde::{Deserialize, Serialize};
+
+use super::Fault;
+
+/// A line of `events.jsonl`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Milliseconds since the run began.
+    pub at_ms: u64,
+    #[serde(flatten)]
+    pub what: EventKind,
+}
+
+/// What happened. Experiences, epochs and steps count from zero.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    RunBegun,
+    ExperienceBegun {
+        experience: u32,
+        samples: u64,
+        epochs: u32,
+    },
+    /// Means of the learner's scalars over an epoch; those that are not finite are `None`.
+    EpochEnded {
+        experience: u32,
+        epoch: u32,
+        steps: u64,
+        scalars: BTreeMap<String, Option<f64>>,
+    },
+    ExperienceEnded {
+        experience: u32,
+        steps: u64,
+    },
+    /// Accuracy on each experience; `after` is `None` before training.
+    Scored {
+        after: Option<u32>,
+        view: String,
+        scenario: String,
+        accuracy: Vec<Option<f64>>,
+    },
+    /// Reported by the learner.
+    Learner {
+        step: u64,
+        report: EventMsg,
+    },
+    RunFailed {
+        fault: Fault,
+    },
+    RunFinished {
+        steps: u64,
+    },
+}
+
+impl Event {
+    /// The line with its newline.
+    pub(super) fn line(&self) -> String {
+        serde_json::to_string(self).expect("string keys serialise") + "\n"
+    }
+}

@@ -1,0 +1,179 @@
+//! The folder of one run: created once, filled by one writer, read by anyone.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::predictions::{After, Predictions, file_name};
+use super::{Event, Outcome, Resources, RunError, RunPlan, Summary, files};
+
+const PLAN: &str = "plan.json";
+const EVENTS: &str = "events.jsonl";
+const SUMMARY: &str = "summary.json";
+const RESOURCES: &str = "resources.json";
+const PREDICTIONS: &str = "predictions";
+const LOG: &str = "log.txt";
+
+/// The folder of one run.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// Opened with the first event.
+    events: Option<File>,
+}
+
+/// What the files of a run say about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Finished,
+    Failed,
+    /// There is no summary: the run goes on, or was killed.
+    Unfinished,
+}
+
+impl RunFolder {
+    /// Makes the folder of this plan below `out` (see [`RunPlan::folder_name`]) and writes the
+    /// plan.
+    ///
+    /// # Errors
+    /// [`RunError::Occupied`] if the folder holds a run, [`RunError::Foreign`] if it holds anything
+    /// else; nothing is changed then. Of several that create one folder at the same time, one
+    /// succeeds.
+    pub fn create(out: &Path, plan: &RunPlan) -> Result<RunFolder, RunError> {
+        let path = out.join(plan.folder_name());
+        fs::create_dir_all(&path).map_err(RunError::io("create", &path))?;
+        refuse_content(&path)?;
+        if !files::write_new(&path.join(PLAN), plan.to_json().as_bytes())? {
+            return Err(RunError::Occupied(path));
+        }
+        Ok(RunFolder { path, events: None })
+    }
+
+    /// The run that lies in this folder.
+    pub fn open(path: &Path) -> Result<RunFolder, RunError> {
+        if !path.join(PLAN).is_file() {
+            return Err(RunError::NotARun(path.to_owned()));
+        }
+        Ok(RunFolder { path: path.to_owned(), events: None })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the lines of host and plugin go.
+    pub fn log_path(&self) -> PathBuf {
+        self.path.join(LOG)
+    }
+
+    pub fn plan(&self) -> Result<RunPlan, RunError> {
+        RunPlan::read(&self.path.join(PLAN))
+    }
+
+    /// Finished or failed by what the summary says.
+    pub fn status(&self) -> Result<Status, RunError> {
+        Ok(match self.summary()?.map(|summary| summary.outcome) {
+            None => Status::Unfinished,
+            Some(Outcome::Finished) => Status::Finished,
+            Some(Outcome::Failed(_)) => Status::Failed,
+        })
+    }
+
+    /// Appends one line. A line that an earlier writer did not finish is cut off first.
+    pub fn append_event(&mut self, event: &Event) -> Result<(), RunError> {
+        let path = self.path.join(EVENTS);
+        if self.events.is_none() {
+            self.events = Some(open_at_line_end(&path).map_err(RunError::io("open", &path))?);
+        }
+        let file = self.events.as_mut().expect("opened above");
+        // One write per line, so that a reader sees whole lines.
+        file.write_all(event.line().as_bytes()).map_err(RunError::io("append to", &path))
+    }
+
+    /// All events; none if there is no file. A last line without its newline is one that a killed
+    /// run did not finish, or that is being written: it is left out.
+    pub fn events(&self) -> Result<Vec<Event>, RunError> {
+        let path = self.path.join(EVENTS);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let text = files::read(&path)?;
+        let complete = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = text[..complete].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let parse = |(number, line)| {
+            serde_json::from_slice(line).map_err(|error| RunError::Damaged {
+                path: path.clone(),
+                reason: format!("line {}: {error}", number + 1),
+            })
+        };
+        lines.enumerate().map(parse).collect()
+    }
+
+    /// Writes the predictions of a view, replacing those of the same moment.
+    pub fn write_predictions(
+        &self,
+        after: After,
+        view: &str,
+        predictions: &Predictions,
+    ) -> Result<(), RunError> {
+        let folder = self.path.join(PREDICTIONS);
+        let path = folder.join(file_name(after, view)?);
+        fs::create_dir_all(&folder).map_err(RunError::io("create", &folder))?;
+        predictions.write(&path, view)
+    }
+
+    pub fn predictions(&self, after: After, view: &str) -> Result<Predictions, RunError> {
+        Predictions::read(&self.path.join(PREDICTIONS).join(file_name(after, view)?), view)
+    }
+
+    /// Writes resources, then the summary: a folder with a summary is complete.
+    pub fn finish(&self, summary: &Summary, resources: &Resources) -> Result<(), RunError> {
+        files::write(&self.path.join(RESOURCES), files::json_text(resources).as_bytes())?;
+        files::write(&self.path.join(SUMMARY), files::json_text(summary).as_bytes())
+    }
+
+    /// `None` while the run goes on, and if it was killed.
+    pub fn summary(&self) -> Result<Option<Summary>, RunError> {
+        let path = self.path.join(SUMMARY);
+        path.exists().then(|| files::read_json(&path, Summary::FORMAT)).transpose()
+    }
+
+    /// `None` like [`RunFolder::summary`].
+    pub fn resources(&self) -> Result<Option<Resources>, RunError> {
+        let path = self.path.join(RESOURCES);
+        path.exists().then(|| files::read_json(&path, Resources::FORMAT)).transpose()
+    }
+}
+
+fn refuse_content(path: &Path) -> Result<(), RunError> {
+    if path.join(PLAN).exists() {
+        return Err(RunError::Occupied(path.to_owned()));
+    }
+    for entry in fs::read_dir(path).map_err(RunError::io("read", path))? {
+        let name = entry.map_err(RunError::io("read", path))?.file_name();
+        let found = name.to_string_lossy().into_owned();
+        // Another host may be creating the same folder at this moment; writing the plan decides.
+        if found != PLAN && !found.starts_with(files::TEMPORARY) {
+            return Err(RunError::Foreign { folder: path.to_owned(), found });
+        }
+    }
+    Ok(())
+}
+
+/// Opens for appending, behind the last complete line.
+fn open_at_line_end(path: &Path) -> std::io::Result<File> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let mut reader = BufReader::new(&file);
+    let (mut complete, mut line) = (0, Vec::new());
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        if line.ends_with(b"\n") {
+            complete += line.len() as u64;
+        }
+        line.clear();
+    }
+    if complete < file.metadata()?.len() {
+        file.set_len(complete)?;
+    }
+    file.seek(SeekFrom::End(0))?;
+    Ok(file)
+}

@@ -1,0 +1,130 @@
+//! The result of a run as far as plan, seed and plugin determine it. Two runs of one plan give the
+//! same bytes, so nothing here may depend on time, tier or machine; that is in `Resources`.
+
+use std::collections::BTreeMap;
+
+use perdura_abi::message::{EventMsg, ViewNeeds, Wishes};
+use serde::{Deserialize, Serialize};
+
+use super::{MemorySize, RunPlan};
+
+/// `summary.json`. Undefined numbers are `None`, written as `null`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// [`Summary::FORMAT`].
+    pub format: u32,
+    pub method: String,
+    pub benchmark: String,
+    /// Scenario the learner was trained in.
+    pub scenario: String,
+    pub memory: Option<MemorySize>,
+    pub seed: u64,
+    pub outcome: Outcome,
+    /// Steps that were finished.
+    pub steps: u64,
+    /// How the learner wanted the stream; `None` if it was never created.
+    pub wishes: Option<Wishes>,
+    /// In the order declared, the headline first.
+    pub views: Vec<ViewSummary>,
+    /// What learners reported, in order.
+    pub events: Vec<LearnerEvent>,
+    /// Replay memory at the end.
+    pub memory_bytes: u64,
+    /// Bytes per kind as the learner claims them.
+    pub claimed_bytes: BTreeMap<String, u64>,
+}
+
+/// How a run ended.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum Outcome {
+    Finished,
+    Failed(Fault),
+}
+
+/// Why a run failed.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fault {
+    /// Step in flight; `None` outside `observe`.
+    pub step: Option<u64>,
+    /// Call in flight, for example `observe`.
+    pub call: String,
+    /// For example `panic`, `signal 11`, `exit 3`, `timeout`.
+    pub kind: String,
+    pub message: String,
+    /// File and line in the plugin, where known.
+    pub location: Option<String>,
+    /// Last lines the plugin logged, without times.
+    pub last_log: Vec<String>,
+}
+
+/// Scores of one view.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ViewSummary {
+    pub view: String,
+    pub needs: ViewNeeds,
+    /// Trained on the union of the experiences: not a continual learner.
+    pub upper_bound: bool,
+    pub scenarios: Vec<ScenarioSummary>,
+}
+
+/// Scores of one view under one scenario. Rows and entries are indexed by experience.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioSummary {
+    /// `class-il`, `task-il`, `domain-il` or `task-free`.
+    pub scenario: String,
+    /// Accuracy on each experience before training.
+    pub initial: Vec<Option<f64>>,
+    /// Row i: accuracy on each experience after training on experience i.
+    pub matrix: Vec<Vec<Option<f64>>>,
+    pub metrics: Metrics,
+}
+
+/// Metrics as the `metrics` module defines them, as fractions.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    pub average_accuracy: Option<f64>,
+    pub average_incremental_accuracy: Option<f64>,
+    pub backward_transfer: Option<f64>,
+    pub forward_transfer: Option<f64>,
+    pub forgetting_from_peak: Option<f64>,
+    pub learning_accuracy: Option<f64>,
+    /// Share of the final predictions that fall into each experience's classes.
+    pub task_recency: Option<Vec<f64>>,
+    pub expected_calibration_error: Option<f64>,
+}
+
+/// An event of a learner and the step it came with.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct LearnerEvent {
+    pub step: u64,
+    #[serde(flatten)]
+    pub event: EventMsg,
+}
+
+impl Summary {
+    pub const FORMAT: u32 = 1;
+
+    /// The summary of a run of this plan in which nothing has happened yet.
+    pub fn empty(plan: &RunPlan, outcome: Outcome) -> Summary {
+        Summary {
+            format: Summary::FORMAT,
+            method: plan.method.clone(),
+            benchmark: plan.benchmark.clone(),
+            scenario: plan.scenario.clone(),
+            memory: plan.memory,
+            seed: plan.seed,
+            outcome,
+            steps: 0,
+            wishes: None,
+            views: Vec::new(),
+            events: Vec::new(),
+            memory_bytes: 0,
+            claimed_bytes: BTreeMap::new(),
+        }
+    }
+}

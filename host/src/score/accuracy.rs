@@ -1,0 +1,82 @@
+//! From predictions to accuracies and metrics. Pure functions of what is stored.
+
+use perdura_abi::message::{View, ViewNeeds};
+
+use crate::metrics::{self, AccuracyMatrix};
+use crate::run::{ABSENT_CLASS, Metrics, Predictions, ScenarioSummary};
+use crate::stream::{Benchmark, Scenario};
+
+/// Accuracy on each experience.
+pub type Row = Vec<Option<f64>>;
+
+/// Scenarios in which a view is scored: a view that needs nothing gives Class-IL and, by masking the logits
+/// of other experiences, Task-IL from the same run.
+pub fn scenarios_of(benchmark: &Benchmark, view: &View) -> Vec<Scenario> {
+    match (benchmark.scenario, view.needs) {
+        (_, ViewNeeds::TaskLabel) => vec![Scenario::TaskIl],
+        (Scenario::ClassIl | Scenario::TaskIl, _) => vec![Scenario::ClassIl, Scenario::TaskIl],
+        (scenario, _) => vec![scenario],
+    }
+}
+
+fn predicted(predictions: &Predictions, scenario: Scenario, row: usize) -> Option<u16> {
+    let class = match scenario {
+        Scenario::TaskIl => predictions.task_class[row],
+        _ => predictions.class[row],
+    };
+    (class != ABSENT_CLASS).then_some(class)
+}
+
+/// Share of right predictions per experience, by sample counts; `None` where there is no prediction.
+pub fn accuracy_row(predictions: &Predictions, scenario: Scenario, experiences: usize) -> Row {
+    let (mut right, mut total) = (vec![0u64; experiences], vec![0u64; experiences]);
+    for row in 0..predictions.label.len() {
+        if let Some(class) = predicted(predictions, scenario, row) {
+            let experience = usize::from(predictions.experience[row]);
+            total[experience] += 1;
+            right[experience] += u64::from(class == predictions.label[row]);
+        }
+    }
+    let share = |(&right, &total): (&u64, &u64)| (total > 0).then(|| right as f64 / total as f64);
+    right.iter().zip(&total).map(share).collect()
+}
+
+/// The scores of one view from its accuracies; `last` are the predictions behind the last row.
+pub fn summarise(
+    benchmark: &Benchmark,
+    scenario: Scenario,
+    matrix: AccuracyMatrix,
+    last: Option<&Predictions>,
+) -> ScenarioSummary {
+    let metrics = Metrics {
+        average_accuracy: metrics::average_accuracy(&matrix),
+        average_incremental_accuracy: metrics::average_incremental_accuracy(&matrix),
+        backward_transfer: metrics::backward_transfer(&matrix),
+        forward_transfer: metrics::forward_transfer(&matrix),
+        forgetting_from_peak: metrics::forgetting_from_peak(&matrix),
+        learning_accuracy: metrics::learning_accuracy(&matrix),
+        task_recency: last.and_then(|p| recency(benchmark, scenario, p)),
+        expected_calibration_error: last.and_then(|p| calibration(scenario, p)),
+    };
+    let AccuracyMatrix { initial, rows: matrix } = matrix;
+    ScenarioSummary { scenario: scenario.to_string(), initial, matrix, metrics }
+}
+
+fn recency(benchmark: &Benchmark, scenario: Scenario, p: &Predictions) -> Option<Vec<f64>> {
+    if scenario != Scenario::ClassIl {
+        return None;
+    }
+    let blocks: Vec<&[u32]> = benchmark.experiences.iter().map(|e| e.classes.as_slice()).collect();
+    let classes: Vec<u32> = p.class.iter().map(|&c| u32::from(c)).collect();
+    metrics::task_recency(&classes, &blocks)
+}
+
+fn calibration(scenario: Scenario, p: &Predictions) -> Option<f64> {
+    // The stored probability belongs to the prediction among all classes.
+    if scenario == Scenario::TaskIl {
+        return None;
+    }
+    let right: Vec<bool> = p.class.iter().zip(&p.label).map(|(c, l)| c == l).collect();
+    let confidence: Vec<f64> = p.top_probability.iter().map(|&p| f64::from(p)).collect();
+    metrics::expected_calibration_error(&confidence, &right)
+}

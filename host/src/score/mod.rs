@@ -1,0 +1,8 @@
+//! Scoring: predictions of a saved state, made by throw-away learners, and the accuracies they amount to.
+//! Nothing flows back to the learner that is being trained.
+
+mod accuracy;
+mod predict;
+
+pub use accuracy::{Row, accuracy_row, scenarios_of, summarise};
+pub use predict::{ScoreFault, Scorer, ViewPredictions};

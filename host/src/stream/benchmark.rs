@@ -1,0 +1,181 @@
+//! An assembled benchmark: samples by index, labels by position in the class order.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use perdura_abi::message::Grants;
+use serde::{Deserialize, Serialize};
+
+use super::{EvalHead, StreamError};
+use crate::augment::Pixels;
+use crate::data::{DataPair, Dataset};
+
+/// What changes from experience to experience, and what is told about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// New classes; no task label at test.
+    ClassIl,
+    /// New classes; the task label is known at test.
+    TaskIl,
+    /// The same classes in a new domain.
+    DomainIl,
+    /// Boundaries are not told.
+    TaskFree,
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scenario::ClassIl => "class-il",
+            Scenario::TaskIl => "task-il",
+            Scenario::DomainIl => "domain-il",
+            Scenario::TaskFree => "task-free",
+        })
+    }
+}
+
+/// Samples that come between two boundaries, as indices into the data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Experience {
+    /// In file order, without those held out.
+    pub train: Vec<u32>,
+    /// In file order; empty in a union.
+    pub test: Vec<u32>,
+    /// Labels that occur: positions in the class order.
+    pub classes: Vec<u32>,
+}
+
+/// Data, scenario and order.
+#[derive(Clone, Debug)]
+pub struct Benchmark {
+    pub name: String,
+    pub scenario: Scenario,
+    pub data: Arc<DataPair>,
+    /// Class of the data set at each position.
+    pub class_order: Vec<u32>,
+    pub experiences: Vec<Experience>,
+    /// Held-out training samples of each experience, in file order; empty lists without validation.
+    pub validation: Vec<Vec<u32>>,
+    /// Output width C.
+    pub classes: usize,
+    pub pixels: Pixels,
+    /// Of the recipe, before any option.
+    pub default_epochs: u32,
+    pub default_batch: u32,
+    /// In force.
+    pub epochs: u32,
+    pub batch: u32,
+    pub drop_last: bool,
+    pub eval_head: EvalHead,
+    /// Inverse of `class_order`.
+    pub(super) class_positions: Vec<u32>,
+}
+
+impl Benchmark {
+    /// What a learner may know in training (design section 7).
+    pub fn grants(&self, online: bool) -> Grants {
+        let boundaries = self.scenario != Scenario::TaskFree;
+        Grants {
+            boundaries,
+            experience_classes: matches!(self.scenario, Scenario::ClassIl | Scenario::TaskIl),
+            second_pass: boundaries && !online,
+        }
+    }
+
+    /// `[channels, height, width]` of one input.
+    pub fn input_shape(&self) -> Vec<usize> {
+        let shape = self.pixels.shape();
+        vec![shape.channels, shape.height, shape.width]
+    }
+
+    /// Label of a training (`train`) or test sample: the position of its class in the class order.
+    pub fn label(&self, train: bool, index: u32) -> u32 {
+        let class = self.part(train).labels[index as usize];
+        self.class_positions[class as usize]
+    }
+
+    /// Pixels of a training or validation sample as the experience shows them.
+    pub fn train_image(&self, _experience: usize, index: u32) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.data.train.image(index))
+    }
+
+    /// Pixels of a test sample as the experience shows them.
+    pub fn test_image(&self, _experience: usize, index: u32) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.data.test.image(index))
+    }
+
+    /// Identity of a training sample over the whole stream.
+    pub fn uid(&self, _experience: usize, index: u32) -> u64 {
+        u64::from(index)
+    }
+
+    /// The training sample of the experience that has this identity.
+    pub fn find_uid(&self, experience: usize, uid: u64) -> Option<u32> {
+        let index = u32::try_from(uid).ok()?;
+        self.experiences[experience].train.binary_search(&index).ok().map(|_| index)
+    }
+
+    /// Labels seen once this experience has been trained, as a mask over the outputs.
+    pub fn seen_classes(&self, experience: usize) -> Vec<bool> {
+        let mut seen = vec![false; self.classes];
+        for class in self.experiences[..=experience].iter().flat_map(|e| &e.classes) {
+            seen[*class as usize] = true;
+        }
+        seen
+    }
+
+    /// Steps in one epoch of an experience with the batch in force.
+    pub fn steps_per_epoch(&self, experience: usize) -> u64 {
+        let samples = self.experiences[experience].train.len() as u64;
+        let batch = u64::from(self.batch);
+        if self.drop_last { samples / batch } else { samples.div_ceil(batch) }
+    }
+
+    /// Batches of an epoch's order, the last one smaller or left out.
+    pub fn batches<'a>(&self, order: &'a [u32]) -> impl Iterator<Item = &'a [u32]> + use<'a> {
+        let batch = self.batch as usize;
+        let kept = if self.drop_last { order.len() / batch * batch } else { order.len() };
+        order[..kept].chunks(batch)
+    }
+
+    /// One experience that holds all training samples, for an upper bound. It tests nothing: scores are taken
+    /// on the experiences of the benchmark it came from.
+    pub fn union(&self) -> Benchmark {
+        let gather = |lists: &mut dyn Iterator<Item = &Vec<u32>>| {
+            let mut all: Vec<u32> = lists.flatten().copied().collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        let whole = Experience {
+            train: gather(&mut self.experiences.iter().map(|e| &e.train)),
+            test: Vec::new(),
+            classes: gather(&mut self.experiences.iter().map(|e| &e.classes)),
+        };
+        let validation = vec![gather(&mut self.validation.iter())];
+        Benchmark { experiences: vec![whole], validation, ..self.clone() }
+    }
+
+    /// Refuses numbers that leave nothing to train on.
+    pub(super) fn check_steps(&self) -> Result<(), StreamError> {
+        for (option, value) in [("--epochs", self.epochs), ("--batch", self.batch)] {
+            if value == 0 {
+                return Err(StreamError::Zero { option });
+            }
+        }
+        let sizes = self.experiences.iter().map(|e| e.train.len()).enumerate();
+        match sizes.min_by_key(|&(_, samples)| samples) {
+            Some((experience, samples)) if samples < self.batch as usize => {
+                let (batch, drop_last) = (self.batch, self.drop_last);
+                Err(StreamError::BatchTooLarge { batch, experience, samples, drop_last })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn part(&self, train: bool) -> &Dataset {
+        if train { &self.data.train } else { &self.data.test }
+    }
+}

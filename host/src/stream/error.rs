@@ -1,0 +1,57 @@
+//! Why a benchmark cannot be made. Each message names the option or class at fault and the way out.
+
+use crate::data::DataError;
+
+/// A benchmark could not be assembled.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    #[error(
+        "unknown benchmark `{name}`; did you mean `{nearest}`? `perdura benchmarks list` shows all"
+    )]
+    Unknown { name: String, nearest: String },
+
+    #[error(transparent)]
+    Data(#[from] DataError),
+
+    #[error("class {class} stands twice in the class order; each of 0 to {last} must stand once")]
+    ClassRepeated { class: u32, last: usize },
+
+    #[error("class {class} is missing in the class order; each of 0 to {last} must stand once")]
+    ClassMissing { class: u32, last: usize },
+
+    #[error("class {class} in the class order does not exist; each of 0 to {last} must stand once")]
+    ClassUnknown { class: u32, last: usize },
+
+    #[error(
+        "{classes} classes of `{data}` cannot be split into {experiences} experiences of equal size; \
+         choose a number of experiences that divides {classes}"
+    )]
+    UnevenSplit { data: String, classes: usize, experiences: usize },
+
+    #[error(
+        "experience {experience} (classes {classes:?}) has no {part} samples; the data set lacks them"
+    )]
+    NoSamples { experience: usize, classes: Vec<u32>, part: &'static str },
+
+    #[error("the validation fraction is {fraction}; it must be at least 0 and less than 1")]
+    ValidationFraction { fraction: f64 },
+
+    #[error(
+        "the validation fraction {fraction} holds out {held_out} of the {samples} training samples of \
+         experience {experience}; choose a fraction that leaves samples on both sides, or 0 for none"
+    )]
+    ValidationEmpties { fraction: f64, held_out: usize, samples: usize, experience: usize },
+
+    #[error("{option} is 0; it must be at least 1")]
+    Zero { option: &'static str },
+
+    #[error(
+        "a batch of {batch} is larger than experience {experience}, which has {samples} training samples{}; \
+         choose --batch {samples} or less", consequence(*drop_last)
+    )]
+    BatchTooLarge { batch: u32, experience: usize, samples: usize, drop_last: bool },
+}
+
+fn consequence(drop_last: bool) -> &'static str {
+    if drop_last { ", and with --drop-last no step would be left" } else { "" }
+}

@@ -1,0 +1,91 @@
+//! What a benchmark consists of, in a form that can be printed, stored and compared.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{Benchmark, Scenario};
+
+/// How many sample ids are shown of each list.
+const SHOWN: usize = 5;
+
+/// Summary of a benchmark.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    pub name: String,
+    pub data: String,
+    pub scenario: Scenario,
+    pub classes: usize,
+    /// Class of the data set at each position; a label is a position.
+    pub class_order: Vec<u32>,
+    /// `[channels, height, width]`.
+    pub input_shape: Vec<usize>,
+    pub default_epochs: u32,
+    pub default_batch: u32,
+    pub experiences: Vec<ExperienceInspection>,
+    /// Over the data set's name, the class order and all sample ids: equal streams have equal hashes.
+    pub sha256: String,
+}
+
+/// Summary of an experience.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExperienceInspection {
+    /// Labels.
+    pub classes: Vec<u32>,
+    /// Numbers of samples.
+    pub train: usize,
+    pub validation: usize,
+    pub test: usize,
+    /// Ids are rows of the data set's files, counted from 0.
+    pub first_train: Vec<u32>,
+    pub first_validation: Vec<u32>,
+    pub first_test: Vec<u32>,
+}
+
+/// Summarises a benchmark.
+pub fn inspect(benchmark: &Benchmark) -> Inspection {
+    let first = |ids: &[u32]| ids.iter().copied().take(SHOWN).collect();
+    let experiences = benchmark.experiences.iter().zip(&benchmark.validation);
+    Inspection {
+        name: benchmark.name.clone(),
+        data: benchmark.data.name.clone(),
+        scenario: benchmark.scenario,
+        classes: benchmark.classes,
+        class_order: benchmark.class_order.clone(),
+        input_shape: benchmark.input_shape(),
+        default_epochs: benchmark.default_epochs,
+        default_batch: benchmark.default_batch,
+        experiences: experiences
+            .map(|(experience, validation)| ExperienceInspection {
+                classes: experience.classes.clone(),
+                train: experience.train.len(),
+                validation: validation.len(),
+                test: experience.test.len(),
+                first_train: first(&experience.train),
+                first_validation: first(validation),
+                first_test: first(&experience.test),
+            })
+            .collect(),
+        sha256: hash(benchmark),
+    }
+}
+
+/// Every list goes in with its length before it, so that no two streams write the same bytes.
+fn hash(benchmark: &Benchmark) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"perdura-stream/1");
+    hash.update((benchmark.data.name.len() as u64).to_le_bytes());
+    hash.update(benchmark.data.name.as_bytes());
+    let mut list = |ids: &[u32]| {
+        hash.update((ids.len() as u64).to_le_bytes());
+        for id in ids {
+            hash.update(id.to_le_bytes());
+        }
+    };
+    list(&benchmark.class_order);
+    for (experience, validation) in benchmark.experiences.iter().zip(&benchmark.validation) {
+        list(&experience.train);
+        list(validation);
+        list(&experience.test);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,84 @@
+//! Checks what a learner declared, once, before the first step.
+
+use perdura_abi::message::{Declaration, Request, Source};
+use std::collections::BTreeSet;
+
+use super::world::{World, wants_memory};
+use crate::stream::Benchmark;
+
+/// Refuses declarations that the host cannot honour. `memory` says whether the run has one.
+pub fn check(declaration: &Declaration, benchmark: &Benchmark, memory: bool) -> Result<(), String> {
+    if declaration.views.is_empty() {
+        return Err("the learner declares no view: there is nothing to score".into());
+    }
+    unique("view", declaration.views.iter().map(|v| v.name.as_str()))?;
+    unique("request", declaration.requests.iter().map(|r| r.name.as_str()))?;
+    unique("column", declaration.columns.iter().map(|c| c.name.as_str()))?;
+    unique("scalar", declaration.scalars.iter().map(String::as_str))?;
+    let columns: BTreeSet<&str> = declaration.columns.iter().map(|c| c.name.as_str()).collect();
+    for request in &declaration.requests {
+        let name = &request.name;
+        request_is_sound(request, benchmark).map_err(|e| format!("request `{name}`: {e}"))?;
+        if let Some(column) = request.columns.iter().find(|c| !columns.contains(c.as_str())) {
+            return Err(format!("request `{name}` names column `{column}`, which is not declared"));
+        }
+        if wants_memory(request.source) && request.count > 0 && !memory {
+            return Err(format!(
+                "the learner asks for replay (request `{name}`, {} samples per step), but the memory \
+                 holds 0 samples; give it room with --memory N",
+                request.count
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn request_is_sound(request: &Request, benchmark: &Benchmark) -> Result<(), String> {
+    if matches!(request.source, Source::CurrentAndMemory | Source::Validation) {
+        return Err("this source is for `iterate`, not for draws".into());
+    }
+    if request.views == 0 || request.repeats == 0 {
+        return Err("views and repeats must be at least 1".into());
+    }
+    if !benchmark.pixels.supports(request.profile) {
+        return Err(format!("profile `{:?}` is not supported by this benchmark", request.profile));
+    }
+    Ok(())
+}
+
+fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            return Err(format!(
+                "{what} `{name}`: a name has 1 to 64 letters, digits, `-` and `_`"
+            ));
+        }
+        if !seen.insert(name) {
+            return Err(format!("{what} `{name}` is declared twice"));
+        }
+    }
+    Ok(())
+}
+
+impl World {
+    /// Refuses a request that comes in the middle of a run, as [`check`] does at its start.
+    pub fn check_request(&self, request: &Request) -> Result<(), String> {
+        request_is_sound(request, &self.benchmark)?;
+        self.check_columns(&request.columns)?;
+        match wants_memory(request.source) && self.memory.is_none() {
+            true => Err(super::services::NO_MEMORY.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses columns that were not declared.
+    pub fn check_columns(&self, columns: &[String]) -> Result<(), String> {
+        let declared = |name: &String| self.declaration.columns.iter().any(|c| c.name == *name);
+        match columns.iter().find(|name| !declared(name)) {
+            None => Ok(()),
+            Some(name) => Err(format!("column `{name}` was not declared")),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Applies what a learner says after a step: scalars, columns, placements; then offers the batch.
+
+use perdura_abi::buffer::MessageBuf;
+use perdura_abi::message::{
+    EventMsg, Insert, InsertEpochs, PLACE_HOST, PLACE_SKIP, ReportColumnMsg, ReportMsg,
+};
+use perdura_abi::table::Message;
+use std::collections::BTreeMap;
+
+use super::services::tensor;
+use super::world::{Item, World};
+use crate::memory::Sample;
+use crate::rng::keyed;
+
+/// What is kept of a report.
+pub struct Applied {
+    pub scalars: BTreeMap<String, f64>,
+    pub events: Vec<EventMsg>,
+}
+
+impl World {
+    /// Offers the batch before the draws, for learners that wish so.
+    pub fn insert_before_draws(&mut self) {
+        self.batch_slots = vec![None; self.batch.len()];
+        if self.declaration.wishes.insert == Insert::BeforeDraws && self.inserts_now() {
+            self.offer_batch(None);
+        }
+    }
+
+    /// Applies the report of the step in flight.
+    pub fn apply(&mut self, reply: &MessageBuf) -> Result<Applied, String> {
+        let header: ReportMsg = match reply.header() {
+            [] => ReportMsg::default(),
+            text => serde_json::from_slice(text).map_err(|e| format!("the report cannot be read: {e}"))?,
+        };
+        self.check_scalars(&header.scalars)?;
+        reply.with(|message| {
+            let placements = header.placements.map(|id| tensor::<i64>(&message, id, "placements"));
+            let placements = placements.transpose()?;
+            self.check_placements(placements)?;
+            if self.declaration.wishes.insert != Insert::BeforeDraws && self.inserts_now() {
+                self.offer_batch(placements);
+            }
+            for column in &header.columns {
+                self.keep_column(column, &message)?;
+            }
+            header.writes.iter().try_for_each(|write| self.write_column(write, &message))
+        })?;
+        Ok(Applied { scalars: header.scalars, events: header.events })
+    }
+
+    fn check_scalars(&self, scalars: &BTreeMap<String, f64>) -> Result<(), String> {
+        let declared = &self.declaration.scalars;
+        match scalars.iter().find(|(name, value)| !declared.contains(name) || !value.is_finite()) {
+            None => Ok(()),
+            Some((name, value)) if !value.is_finite() => Err(format!("scalar `{name}` is {value}")),
+            Some((name, _)) => Err(format!("scalar `{name}` was not declared")),
+        }
+    }
+
+    fn check_placements(&self, placements: Option<&[i64]>) -> Result<(), String> {
+        let Some(placements) = placements else { return Ok(()) };
+        let Some(memory) = &self.memory else { return Err(super::services::NO_MEMORY.into()) };
+        if placements.len() != self.batch.len() {
+            let (expected, found) = (self.batch.len(), placements.len());
+            return Err(format!("expected {expected} placements, found {found}"));
+        }
+        // A new slot opens behind the last one: placements fill the memory without gaps.
+        let mut len = memory.len() as i64;
+        for &placement in placements {
+            match placement {
+                PLACE_HOST | PLACE_SKIP => {}
+                slot if slot < 0 || slot > len || slot >= memory.capacity_samples() as i64 => {
+                    return Err(format!("placement {slot}: the memory holds {len} samples"));
+                }
+                slot => len = len.max(slot + 1),
+            }
+        }
+        Ok(())
+    }
+
+    fn inserts_now(&self) -> bool {
+        let first_only = self.declaration.wishes.insert_epochs == InsertEpochs::First;
+        self.memory.is_some() && !(first_only && self.place.epoch > 0)
+    }
+
+    fn offer_batch(&mut self, placements: Option<&[i64]>) {
+        let by_learner = self.declaration.wishes.insert == Insert::ByLearner;
+        let mut rng = keyed(self.seed, "insert", &[self.place.step]);
+        let World { benchmark, memory, batch, batch_slots, .. } = self;
+        let Some(memory) = memory else { return };
+        for (row, item) in batch.iter().enumerate() {
+            let Item::Train { experience, index } = *item else { continue };
+            let image = benchmark.train_image(experience as usize, index);
+            let sample = Sample {
+                image: &image,
+                label: benchmark.label(true, index),
+                uid: benchmark.uid(experience as usize, index),
+                experience,
+                group: 0,
+            };
+            batch_slots[row] = match placements.map_or(PLACE_HOST, |p| p[row]) {
+                PLACE_SKIP => None,
+                PLACE_HOST if by_learner => None,
+                PLACE_HOST => memory.offer(sample, &mut rng).map(|slot| slot as u32),
+                slot => {
+                    memory.place(slot as usize, sample).expect("placements were checked");
+                    Some(slot as u32)
+                }
+            };
+        }
+    }
+
+    /// Stores a column beside those samples of the batch that are in the memory.
+    fn keep_column(&mut self, column: &ReportColumnMsg, message: &Message<'_>) -> Result<(), String> {
+        let name = &column.name;
+        let values: &[f32] = tensor(message, column.values, name)?;
+        let declared = self.declaration.columns.iter().find(|c| c.name == *name);
+        let width = declared.ok_or_else(|| format!("column `{name}` was not declared"))?.width;
+        let rows = self.batch.len();
+        if values.len() != rows * width {
+            let found = values.len();
+            return Err(format!("column `{name}`: expected {rows} x {width} values, found {found}"));
+        }
+        if let Some(value) = values.iter().find(|v| !v.is_finite()) {
+            return Err(format!("column `{name}` holds {value}"));
+        }
+        for (row, values) in values.chunks_exact(width).enumerate() {
+            let (Some(slot), uid) = (self.batch_slots[row], self.uid(self.batch[row])) else { continue };
+            // A later row of the same batch may have taken the slot; then nothing is written.
+            let memory = self.memory.as_mut().expect("a slot was taken in it");
+            memory.write_column(name, slot, uid, values).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+}

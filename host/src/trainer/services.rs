@@ -1,0 +1,252 @@
+//! What the host answers while the learner is being called.
+
+use perdura_abi::buffer::MessageBuf;
+use perdura_abi::message::{
+    CancelledReply, DrawsMsg, IterateMsg, IterateReply, LogMsg, NextMsg, NextReply, RelabelMsg,
+    ReplaceMsg, Request, Source, TensorId, ValidationMsg, ValidationReply, WriteColumnMsg,
+};
+use perdura_abi::table::{AbiError, ErrorKind, HostOp, Message};
+use perdura_abi::Element;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::rows::{Key, Wanted};
+use super::world::{Item, Iteration, World};
+use crate::memory::SampleBuf;
+use crate::rng::{keyed, shuffle};
+use crate::worker::HostServices;
+
+/// The world behind a desk at which the learner asks.
+pub struct Desk {
+    pub world: World,
+    /// Set when the run is to end.
+    pub cancelled: Arc<AtomicBool>,
+    /// The state that the learner is saving.
+    pub saved: Vec<u8>,
+    /// Receives the learner's log records.
+    pub log: Box<dyn FnMut(&LogMsg) + Send>,
+}
+
+impl HostServices for Desk {
+    fn serve(
+        &mut self,
+        op: HostOp,
+        message: Message<'_>,
+        answer: &mut MessageBuf,
+    ) -> Result<(), AbiError> {
+        match op {
+            HostOp::DRAW => self.draw(&parse(op, &message)?, answer),
+            HostOp::ITERATE => self.iterate(parse(op, &message)?, answer),
+            HostOp::NEXT => self.next(parse(op, &message)?, answer),
+            HostOp::WRITE_COLUMN => {
+                let header = parse(op, &message)?;
+                self.world.write_column(&header, &message).map_err(refuse)
+            }
+            HostOp::RELABEL => self.relabel(&parse(op, &message)?, &message),
+            HostOp::REPLACE => self.replace(parse(op, &message)?, &message),
+            HostOp::VALIDATION_SCORE => {
+                let accuracy = self.validation_score(parse(op, &message)?, &message)?;
+                answer.set_header(&ValidationReply { accuracy });
+                Ok(())
+            }
+            HostOp::CANCELLED => {
+                let cancelled = self.cancelled.load(Ordering::Relaxed);
+                answer.set_header(&CancelledReply { cancelled });
+                Ok(())
+            }
+            HostOp::WRITE_STATE => {
+                let piece = message.tensors.first().ok_or_else(|| refuse("no piece of state"))?;
+                self.saved.extend_from_slice(piece.data.as_slice());
+                Ok(())
+            }
+            HostOp::LOG => {
+                (self.log)(&parse(op, &message)?);
+                Ok(())
+            }
+            _ => {
+                let text = format!("the host does not offer `{}` in this call", op.name());
+                Err(AbiError::new(ErrorKind::HOST, text))
+            }
+        }
+    }
+}
+
+impl Desk {
+    fn draw(&mut self, request: &Request, answer: &mut MessageBuf) -> Result<(), AbiError> {
+        self.world.check_request(request).map_err(refuse)?;
+        let number = self.world.host_draws;
+        self.world.host_draws += 1;
+        let draws = self.world.push_draws(answer, 0, request, "call", number);
+        answer.set_header(&DrawsMsg { draws });
+        Ok(())
+    }
+
+    fn iterate(&mut self, plan: IterateMsg, answer: &mut MessageBuf) -> Result<(), AbiError> {
+        let world = &mut self.world;
+        let items = world.iterated(&plan).map_err(refuse)?;
+        let number = world.host_draws;
+        world.host_draws += 1;
+        let mut order = Vec::with_capacity(items.len() * plan.epochs);
+        let per_epoch = items.len().div_ceil(plan.batch) as u64;
+        for epoch in 0..plan.epochs as u64 {
+            let from = order.len();
+            order.extend_from_slice(&items);
+            if plan.shuffled {
+                let mut rng = keyed(world.seed, "iterate/order", &[number, epoch]);
+                shuffle(&mut rng, &mut order[from..]);
+            }
+        }
+        let batches = per_epoch * plan.epochs as u64;
+        let handle = world.iterations.len() as u32;
+        world.iterations.push(Iteration { items: order, next: 0, number, plan });
+        answer.set_header(&IterateReply { handle, batches });
+        Ok(())
+    }
+
+    fn next(&mut self, NextMsg { handle }: NextMsg, answer: &mut MessageBuf) -> Result<(), AbiError> {
+        let world = &mut self.world;
+        let Some(iteration) = world.iterations.get_mut(handle as usize) else {
+            return Err(refuse(format!("there is no iteration {handle} in this call")));
+        };
+        let epoch_len = iteration.items.len() / iteration.plan.epochs;
+        if epoch_len == 0 || iteration.next >= iteration.items.len() {
+            answer.set_header(&NextReply { rows: None });
+            return Ok(());
+        }
+        // A batch does not reach into the next epoch.
+        let start = iteration.next;
+        let end = (start + iteration.plan.batch).min((start / epoch_len + 1) * epoch_len);
+        iteration.next = end;
+        let Iteration { items, number, plan, .. } = &world.iterations[handle as usize];
+        let labels = plan.source != Source::Validation;
+        let (profile, columns) = (plan.profile, plan.columns.as_slice());
+        let wanted = Wanted { profile, views: 1, raw: false, labels, columns };
+        let key = Key { purpose: "iterate/augment", numbers: [*number, start as u64] };
+        let rows = Some(world.push_rows(answer, &items[start..end], &wanted, key));
+        answer.set_header(&NextReply { rows });
+        Ok(())
+    }
+
+    fn relabel(&mut self, header: &RelabelMsg, message: &Message<'_>) -> Result<(), AbiError> {
+        let slots: &[u32] = tensor(message, header.slots, "slots").map_err(refuse)?;
+        let uids: &[u64] = tensor(message, header.uids, "uids").map_err(refuse)?;
+        let groups: &[u32] = tensor(message, header.groups, "groups").map_err(refuse)?;
+        if slots.len() != uids.len() || slots.len() != groups.len() {
+            return Err(refuse("slots, uids and groups must be equally many"));
+        }
+        let memory = self.world.memory.as_mut().ok_or_else(|| refuse(NO_MEMORY))?;
+        for ((&slot, &uid), &group) in slots.iter().zip(uids).zip(groups) {
+            memory.relabel(slot, uid, group).map_err(refuse)?;
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, header: ReplaceMsg, message: &Message<'_>) -> Result<(), AbiError> {
+        let uids: &[u64] = tensor(message, header.uids, "uids").map_err(refuse)?;
+        let world = &mut self.world;
+        let allowed = world.may_iterate_current();
+        let experience = world.place.experience;
+        let benchmark = world.benchmark.clone();
+        let memory = world.memory.as_mut().ok_or_else(|| refuse(NO_MEMORY))?;
+        memory
+            .replace(uids, |uid| {
+                let index = benchmark.find_uid(experience as usize, uid).filter(|_| allowed)?;
+                let image = benchmark.train_image(experience as usize, index).into_owned();
+                let label = benchmark.label(true, index);
+                Some(SampleBuf { image, label, uid, experience, group: 0 })
+            })
+            .map_err(refuse)
+    }
+
+    fn validation_score(
+        &self,
+        header: ValidationMsg,
+        message: &Message<'_>,
+    ) -> Result<Option<f64>, AbiError> {
+        let classes: &[u32] = tensor(message, header.classes, "classes").map_err(refuse)?;
+        let items = self.world.validation();
+        if classes.len() != items.len() {
+            let (expected, found) = (items.len(), classes.len());
+            return Err(refuse(format!("expected {expected} predicted classes, found {found}")));
+        }
+        let hits = |(item, &class): (&Item, &u32)| self.world.label(*item) == class;
+        let right = items.iter().zip(classes).filter(|pair| hits(*pair)).count();
+        Ok((!items.is_empty()).then(|| right as f64 / items.len() as f64))
+    }
+}
+
+/// Refusal of what needs a memory in a run without one.
+pub const NO_MEMORY: &str = "this run has no replay memory; give it one with --memory";
+
+impl World {
+    /// Samples of an iteration, one epoch of them.
+    fn iterated(&self, plan: &IterateMsg) -> Result<Vec<Item>, String> {
+        if plan.batch == 0 || plan.epochs == 0 {
+            return Err("an iteration needs at least one epoch of batches of at least one".into());
+        }
+        if !self.benchmark.pixels.supports(plan.profile) {
+            return Err(format!("profile `{:?}` is not supported by this benchmark", plan.profile));
+        }
+        self.check_columns(&plan.columns)?;
+        let current = || match self.may_iterate_current() {
+            true => Ok(self.current_experience()),
+            false => Err("a pass over the current experience is not granted here"),
+        };
+        let held = || match &self.memory {
+            Some(memory) => Ok(memory.select(plan.filter, self.place.now()).to_slots()),
+            None => Err(NO_MEMORY),
+        };
+        Ok(match plan.source {
+            Source::Current => current()?.collect(),
+            Source::Memory => held()?.into_iter().map(Item::Slot).collect(),
+            Source::CurrentAndMemory => {
+                current()?.chain(held()?.into_iter().map(Item::Slot)).collect()
+            }
+            Source::CurrentOrMemory => match held()? {
+                slots if slots.is_empty() => current()?.collect(),
+                slots => slots.into_iter().map(Item::Slot).collect(),
+            },
+            Source::Validation => self.validation(),
+        })
+    }
+
+    /// Writes a column as a report or a host call says.
+    pub fn write_column(&mut self, header: &WriteColumnMsg, message: &Message<'_>) -> Result<(), String> {
+        let slots: &[u32] = tensor(message, header.slots, "slots")?;
+        let uids: &[u64] = tensor(message, header.uids, "uids")?;
+        let values: &[f32] = tensor(message, header.values, "values")?;
+        let name = &header.column;
+        let column = self.declaration.columns.iter().find(|c| c.name == *name);
+        let width = column.ok_or_else(|| format!("column `{name}` was not declared"))?.width;
+        if slots.len() != uids.len() || slots.len() * width != values.len() {
+            let (s, u, v) = (slots.len(), uids.len(), values.len());
+            return Err(format!("column `{name}` of width {width}: {s} slots, {u} uids, {v} values"));
+        }
+        let memory = self.memory.as_mut().ok_or(NO_MEMORY)?;
+        for ((&slot, &uid), values) in slots.iter().zip(uids).zip(values.chunks_exact(width)) {
+            memory.write_column(name, slot, uid, values).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// The elements of a tensor of a message.
+pub fn tensor<'a, T: Element>(
+    message: &Message<'a>,
+    id: TensorId,
+    what: &str,
+) -> Result<&'a [T], String> {
+    let tensor = message.tensors.as_slice().get(id.0 as usize);
+    let tensor = tensor.ok_or_else(|| format!("{what}: tensor {} is missing", id.0))?;
+    tensor.elements().map_err(|e| format!("{what}: {e}"))
+}
+
+fn parse<T: DeserializeOwned>(op: HostOp, message: &Message<'_>) -> Result<T, AbiError> {
+    serde_json::from_slice(message.header.as_slice())
+        .map_err(|e| AbiError::new(ErrorKind::MESSAGE, format!("header of `{}`: {e}", op.name())))
+}
+
+fn refuse(reason: impl ToString) -> AbiError {
+    AbiError::new(ErrorKind::HOST, reason.to_string())
+}

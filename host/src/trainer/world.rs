@@ -1,0 +1,156 @@
+//! What the host holds during a run: the stream's position, the replay memory, what the learner declared.
+//! Everything that a learner sees of data is made from this.
+
+use perdura_abi::message::{Declaration, Grants, Source};
+use std::sync::Arc;
+
+use crate::memory::{Now, ReplayMemory};
+use crate::stream::Benchmark;
+
+/// One sample, wherever it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// Of a training set, by index into the data.
+    Train { experience: u32, index: u32 },
+    /// Of the memory.
+    Slot(u32),
+}
+
+/// Where the stream stands. Counts start at zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub experience: u32,
+    /// The experience that ended last.
+    pub finished: Option<u32>,
+    pub epoch: u32,
+    pub epochs: u32,
+    pub step_in_epoch: u64,
+    pub steps_per_epoch: u64,
+    /// Over the whole stream.
+    pub step: u64,
+}
+
+impl Place {
+    pub fn now(&self) -> Now {
+        Now { experience: self.experience, finished: self.finished }
+    }
+}
+
+/// An iteration that the learner asked for.
+pub struct Iteration {
+    pub items: Vec<Item>,
+    pub next: usize,
+    pub number: u64,
+    pub plan: perdura_abi::message::IterateMsg,
+}
+
+/// The host's side of a run.
+pub struct World {
+    /// What is trained on: the benchmark or its union.
+    pub benchmark: Arc<Benchmark>,
+    pub seed: u64,
+    pub grants: Grants,
+    pub declaration: Declaration,
+    pub memory: Option<ReplayMemory>,
+    pub place: Place,
+    /// The current batch.
+    pub batch: Vec<Item>,
+    /// Slots the current batch has taken, by row.
+    pub batch_slots: Vec<Option<u32>>,
+    /// True from `begin_experience` to the end of `end_experience`.
+    pub in_experience: bool,
+    pub iterations: Vec<Iteration>,
+    /// Calls of the learner to the host that draw chance, over the whole run.
+    pub host_draws: u64,
+}
+
+impl World {
+    pub fn new(
+        benchmark: Arc<Benchmark>,
+        seed: u64,
+        grants: Grants,
+        declaration: Declaration,
+        memory: Option<ReplayMemory>,
+    ) -> Self {
+        World {
+            benchmark,
+            seed,
+            grants,
+            declaration,
+            memory,
+            place: Place::default(),
+            batch: Vec::new(),
+            batch_slots: Vec::new(),
+            in_experience: false,
+            iterations: Vec::new(),
+            host_draws: 0,
+        }
+    }
+
+    pub fn label(&self, item: Item) -> u32 {
+        match item {
+            Item::Train { index, .. } => self.benchmark.label(true, index),
+            Item::Slot(slot) => self.held().label(slot),
+        }
+    }
+
+    pub fn uid(&self, item: Item) -> u64 {
+        match item {
+            Item::Train { experience, index } => self.benchmark.uid(experience as usize, index),
+            Item::Slot(slot) => self.held().uid(slot),
+        }
+    }
+
+    pub fn experience(&self, item: Item) -> u32 {
+        match item {
+            Item::Train { experience, .. } => experience,
+            Item::Slot(slot) => self.held().experience(slot),
+        }
+    }
+
+    /// Calls `f` with the pixels of a sample.
+    pub fn with_image<R>(&self, item: Item, f: impl FnOnce(&[u8]) -> R) -> R {
+        match item {
+            Item::Train { experience, index } => {
+                f(&self.benchmark.train_image(experience as usize, index))
+            }
+            Item::Slot(slot) => f(self.held().image(slot)),
+        }
+    }
+
+    /// The memory of which a slot is known.
+    fn held(&self) -> &ReplayMemory {
+        self.memory.as_ref().expect("an item in a slot comes from the memory")
+    }
+
+    /// Whether the learner may go over the samples of the current experience now: while it lasts only
+    /// where boundaries are granted, after its last step where a second pass is.
+    pub fn may_iterate_current(&self) -> bool {
+        self.grants.second_pass && self.in_experience
+    }
+
+    /// All training samples of the current experience, in file order.
+    pub fn current_experience(&self) -> impl Iterator<Item = Item> + '_ {
+        let experience = self.place.experience;
+        let train = &self.benchmark.experiences[experience as usize].train;
+        train.iter().map(move |&index| Item::Train { experience, index })
+    }
+
+    /// Held-out samples of the experiences so far.
+    pub fn validation(&self) -> Vec<Item> {
+        let lists = self.benchmark.validation.iter().enumerate();
+        let until = self.place.experience as usize;
+        lists
+            .take_while(|(experience, _)| *experience <= until)
+            .flat_map(|(experience, list)| {
+                let experience = experience as u32;
+                list.iter().map(move |&index| Item::Train { experience, index })
+            })
+            .collect()
+    }
+}
+
+/// Whether a source needs a memory to be of use.
+pub fn wants_memory(source: Source) -> bool {
+    matches!(source, Source::Memory | Source::CurrentOrMemory)
+}

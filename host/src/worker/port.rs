@@ -1,0 +1,64 @@
+//! What the trainer knows of a learner, and what a learner may ask of the host while it works.
+
+use perdura_abi::MessageBuf;
+use perdura_abi::table::{AbiError, ErrorKind, HostOp, Message, Op};
+use serde::{Deserialize, Serialize};
+
+use super::{CallFault, Usage};
+
+/// One live learner, wherever it runs. `&mut self` keeps it from being entered twice at once.
+pub trait LearnerPort: Send {
+    /// Does `op` and writes the learner's answer into `reply` (cleared first, memory kept).
+    ///
+    /// After a fault of kind [`super::FaultKind::Error`] or [`super::FaultKind::Panic`] the learner still
+    /// answers (a poisoned one with errors). After any other fault it is gone, and every later call
+    /// returns that same fault.
+    fn call(
+        &mut self,
+        op: Op,
+        message: &MessageBuf,
+        services: &mut dyn HostServices,
+        reply: &mut MessageBuf,
+    ) -> Result<(), CallFault>;
+
+    /// Where the learner runs.
+    fn tier(&self) -> Tier;
+
+    /// Time and memory of the process the learner runs in; `None` once that process has ended.
+    /// Reads several files: about a millisecond, so once per experience and not once per step.
+    fn usage(&self) -> Option<Usage>;
+}
+
+/// How strongly a learner is kept apart from the host. Kept with every result.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// A process of its own.
+    Process,
+    /// The run's own process: for trusted code and debuggers.
+    InProcess,
+}
+
+/// What the host answers while a learner is being called.
+pub trait HostServices {
+    /// Answers one request into `answer`, which is empty when this is called.
+    fn serve(
+        &mut self,
+        op: HostOp,
+        message: Message<'_>,
+        answer: &mut MessageBuf,
+    ) -> Result<(), AbiError>;
+}
+
+/// Services for calls in which a learner has nothing to ask: log records are dropped, all else is refused.
+pub struct NoServices;
+
+impl HostServices for NoServices {
+    fn serve(&mut self, op: HostOp, _: Message<'_>, _: &mut MessageBuf) -> Result<(), AbiError> {
+        if op == HostOp::LOG {
+            return Ok(());
+        }
+        let text = format!("the host offers no `{}` in this call", op.name());
+        Err(AbiError::new(ErrorKind::HOST, text))
+    }
+}

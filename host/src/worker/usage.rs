@@ -1,0 +1,63 @@
+//! What a process has used so far, from `/proc`.
+
+use serde::{Deserialize, Serialize};
+
+/// Time and memory of one process.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    pub pid: u32,
+    /// User and system time of all its threads; in steps of 10 ms.
+    pub cpu_seconds: f64,
+    /// Largest resident size so far; shared pages count in full.
+    pub resident_peak_bytes: u64,
+    /// Proportional size now: pages shared with other processes count in part.
+    pub pss_bytes: u64,
+}
+
+/// Linux reports times in ticks of this rate on every architecture we build for.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+impl Usage {
+    /// Reads the usage of a living process; `None` where it is gone or a zombie.
+    pub fn of(pid: u32) -> Option<Usage> {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+        Some(Usage {
+            pid,
+            cpu_seconds: cpu_seconds(&read("stat")?)?,
+            resident_peak_bytes: kib_field(&read("status")?, "VmHWM:")?,
+            pss_bytes: kib_field(&read("smaps_rollup")?, "Pss:")?,
+        })
+    }
+}
+
+/// Fields 14 and 15 of `/proc/pid/stat`. The name in field 2 may hold spaces and brackets.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / TICKS_PER_SECOND)
+}
+
+fn kib_field(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(rest.split_ascii_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_behind_a_nasty_name() {
+        let stat = "7 (a) b) R 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 9 9 9";
+        assert_eq!(cpu_seconds(stat), Some(3.0));
+        assert_eq!(kib_field("VmPeak: 9 kB\nVmHWM:\t    12 kB\n", "VmHWM:"), Some(12_288));
+    }
+
+    #[test]
+    fn this_process_uses_something_and_a_missing_one_nothing() {
+        let usage = Usage::of(std::process::id()).unwrap();
+        assert!(usage.resident_peak_bytes > 1 << 20 && usage.pss_bytes > 0);
+        assert!(Usage::of(u32::MAX).is_none());
+    }
+}

@@ -1,0 +1,113 @@
+//! What a learner says after a step.
+
+use perdura_abi::MessageBuf;
+use perdura_abi::message::{
+    EventMsg, PLACE_HOST, PLACE_SKIP, ReportColumnMsg, ReportMsg, WriteColumnMsg,
+};
+use std::collections::BTreeMap;
+
+/// Where a sample of the current batch goes in the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// As the host's policy decides.
+    Host,
+    /// Not offered.
+    Skip,
+    /// Into this slot.
+    Slot(u32),
+}
+
+/// The answer to a step. All parts are optional.
+#[derive(Clone, Debug, Default)]
+pub struct StepReport {
+    scalars: BTreeMap<String, f64>,
+    columns: Vec<(String, Vec<f32>)>,
+    writes: Vec<Write>,
+    placements: Option<Vec<Placement>>,
+    events: Vec<EventMsg>,
+}
+
+#[derive(Clone, Debug)]
+struct Write {
+    column: String,
+    slots: Vec<u32>,
+    uids: Vec<u64>,
+    values: Vec<f32>,
+}
+
+impl StepReport {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A number for the log; its name must have been declared.
+    pub fn scalar(mut self, name: &str, value: f64) -> Self {
+        self.scalars.insert(name.into(), value);
+        self
+    }
+
+    /// A column of the current samples, `[batch, width]`: stored with those that enter the memory.
+    pub fn column(mut self, name: &str, values: Vec<f32>) -> Self {
+        self.columns.push((name.into(), values));
+        self
+    }
+
+    /// A column of samples that are already in the memory, `[slots, width]`. A slot that has been
+    /// overwritten since (its uid differs) is passed over.
+    pub fn write(mut self, column: &str, slots: &[u32], uids: &[u64], values: Vec<f32>) -> Self {
+        let (slots, uids) = (slots.to_vec(), uids.to_vec());
+        self.writes.push(Write { column: column.into(), slots, uids, values });
+        self
+    }
+
+    /// One placement for each sample of the current batch.
+    pub fn place(mut self, placements: Vec<Placement>) -> Self {
+        self.placements = Some(placements);
+        self
+    }
+
+    /// Something worth a line in the report (a network opened, merged, why).
+    pub fn event(mut self, kind: &str, data: serde_json::Value) -> Self {
+        self.events.push(EventMsg { kind: kind.into(), data });
+        self
+    }
+
+    /// The value of a scalar, if it was reported.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.scalars.get(name).copied()
+    }
+
+    pub(crate) fn into_message(self) -> MessageBuf {
+        let mut message = MessageBuf::new();
+        let matrix =
+            |message: &mut MessageBuf, values: &[f32]| message.push(&[values.len()], values);
+        let mut header =
+            ReportMsg { scalars: self.scalars, events: self.events, ..Default::default() };
+        for (name, values) in self.columns {
+            let values = matrix(&mut message, &values);
+            header.columns.push(ReportColumnMsg { name, values });
+        }
+        for write in self.writes {
+            header.writes.push(WriteColumnMsg {
+                column: write.column,
+                slots: message.push(&[write.slots.len()], &write.slots),
+                uids: message.push(&[write.uids.len()], &write.uids),
+                values: matrix(&mut message, &write.values),
+            });
+        }
+        if let Some(placements) = self.placements {
+            let codes: Vec<i64> = placements.into_iter().map(code).collect();
+            header.placements = Some(message.push(&[codes.len()], &codes));
+        }
+        message.set_header(&header);
+        message
+    }
+}
+
+fn code(placement: Placement) -> i64 {
+    match placement {
+        Placement::Host => PLACE_HOST,
+        Placement::Skip => PLACE_SKIP,
+        Placement::Slot(slot) => i64::from(slot),
+    }
+}
