@@ -1,0 +1,121 @@
+//! Times of whole training steps of the MNIST network, and of the parts that were in question.
+//!
+//! `RAYON_NUM_THREADS=1 cargo bench -p perdura-nn`
+
+use burn::tensor::{Device, Int, Tensor};
+use divan::Bencher;
+use perdura_nn::{Mlp, MlpShape, Network, losses, rows};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+fn main() {
+    divan::main();
+}
+
+struct Bench {
+    device: Device,
+    rng: ChaCha8Rng,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let device = perdura_nn::device("flex", 0).unwrap();
+        Bench { device, rng: ChaCha8Rng::seed_from_u64(1) }
+    }
+
+    fn network(&mut self) -> Mlp {
+        let shape = MlpShape { inputs: 784, hidden: vec![100, 100], outputs: 10 };
+        Mlp::new(&shape, &mut self.rng, &self.device)
+    }
+
+    fn samples(&mut self, count: usize) -> (Vec<f32>, Vec<u32>) {
+        let pixel = |_| (self.rng.next_u32() >> 24) as f32 / 255.0;
+        let inputs = (0..count * 784).map(pixel).collect();
+        (inputs, (0..count as u32).map(|i| i % 10).collect())
+    }
+
+    fn labels(&self, pieces: &[&[u32]]) -> Tensor<1, Int> {
+        perdura_nn::labels(pieces, 10, &self.device)
+    }
+}
+
+/// Forward, cross-entropy, backward and update over `rows` rows.
+#[divan::bench(args = [10, 20, 138])]
+fn sgd(bencher: Bencher, count: usize) {
+    let mut bench = Bench::new();
+    let mut network = bench.network();
+    let (x, y) = bench.samples(count);
+    bencher.bench_local(|| {
+        let tracked = network.tracked();
+        let logits = tracked.forward(rows(&[&x], 784, &bench.device));
+        let loss = losses::cross_entropy(logits, bench.labels(&[&y]));
+        let value: f32 = loss.clone().into_scalar();
+        network.descend(&tracked, loss.backward(), 0.03);
+        value
+    });
+}
+
+/// CLS-ER's step: 10 rows of the stream, 128 of the memory.
+#[divan::bench]
+fn cls_er(bencher: Bencher) {
+    let mut bench = Bench::new();
+    let mut working = bench.network();
+    let (mut plastic, mut stable) = (bench.network(), bench.network());
+    let (x, y) = bench.samples(10);
+    let (xm, ym) = bench.samples(128);
+    bencher.bench_local(|| {
+        let inputs = rows(&[&x, &xm], 784, &bench.device);
+        let replay = inputs.clone().narrow(0, 10, 128);
+        let labels = bench.labels(&[&ym]);
+        let z_s = stable.forward(replay.clone());
+        let z_p = plastic.forward(replay);
+        let p_s = losses::label_log_probability(z_s.clone(), labels.clone());
+        let p_p = losses::label_log_probability(z_p.clone(), labels);
+        let choose = p_s.greater(p_p).unsqueeze_dim::<2>(1).expand([128, 10]);
+        let target = z_p.mask_where(choose, z_s);
+        let tracked = working.tracked();
+        let logits = tracked.forward(inputs);
+        let consistency =
+            losses::mean_squared_error(logits.clone().narrow(0, 10, 128), target) * 2.0;
+        let loss = losses::cross_entropy(logits, bench.labels(&[&y, &ym])) + consistency;
+        let value: f32 = loss.clone().into_scalar();
+        working.descend(&tracked, loss.backward(), 0.03);
+        plastic.average(&working, 0.99);
+        stable.average(&working, 0.99);
+        value
+    });
+}
+
+#[divan::bench(args = [10, 128, 138])]
+fn forward(bencher: Bencher, count: usize) {
+    let mut bench = Bench::new();
+    let network = bench.network();
+    let (x, _) = bench.samples(count);
+    let x = rows(&[&x], 784, &bench.device);
+    bencher.bench_local(|| network.forward(x.clone()));
+}
+
+#[divan::bench]
+fn convert(bencher: Bencher) {
+    let mut bench = Bench::new();
+    let (x, _) = bench.samples(138);
+    bencher.bench_local(|| rows(&[&x], 784, &bench.device));
+}
+
+#[divan::bench]
+fn average_by_parameter(bencher: Bencher) {
+    let mut bench = Bench::new();
+    let (mut a, b) = (bench.network(), bench.network());
+    bencher.bench_local(|| a.average(&b, 0.99));
+}
+
+#[divan::bench]
+fn average_flat(bencher: Bencher) {
+    let bench = Bench::new();
+    let mut a = Tensor::<1>::zeros([89_610], &bench.device);
+    let b = Tensor::<1>::ones([89_610], &bench.device);
+    bencher.bench_local(|| {
+        a.inplace(|a| a.mul_scalar(0.99) + b.clone().mul_scalar(0.01));
+    });
+}
