@@ -15,9 +15,7 @@ mod services;
 mod world;
 
 use perdura_abi::buffer::MessageBuf;
-use perdura_abi::message::{
-    EpochSource, EventMsg, ExperienceMsg, SeedMsg, StreamShape,
-};
+use perdura_abi::message::{EpochSource, EventMsg, ExperienceMsg, SeedMsg, StreamShape};
 use perdura_abi::table::Op;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -27,12 +25,12 @@ use crate::run::{After, Fault};
 use crate::stream::epoch_order;
 use crate::worker::{CallFault, LearnerPort};
 
+pub use declaration::check as check_declaration;
 pub use execute::{ExecuteError, ExecuteOptions, context_of, declared, execute};
-pub use recorder::{Line, Progress};
 pub use ledger::{Activity, Ledger};
+pub use recorder::{Line, Progress};
 pub use services::Desk;
 pub use world::{Item, Place, World};
-pub use declaration::check as check_declaration;
 
 /// What the loop tells while it runs.
 pub trait Observer {

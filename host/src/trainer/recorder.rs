@@ -174,8 +174,12 @@ impl<'a> Recorder<'a> {
         started: SystemTime,
     ) -> Result<(), RunError> {
         match &outcome {
-            Outcome::Finished => self.lines.event(EventKind::RunFinished { steps: self.summary.steps }),
-            Outcome::Failed(fault) => self.lines.event(EventKind::RunFailed { fault: fault.clone() }),
+            Outcome::Finished => {
+                self.lines.event(EventKind::RunFinished { steps: self.summary.steps })
+            }
+            Outcome::Failed(fault) => {
+                self.lines.event(EventKind::RunFailed { fault: fault.clone() })
+            }
         }
         let mut summary = self.summary.clone();
         summary.outcome = outcome;
@@ -199,7 +203,12 @@ impl<'a> Recorder<'a> {
         self.lines.folder.finish(&summary, &resources)
     }
 
-    fn record(&mut self, after: After, view: usize, predictions: Option<Predictions>) -> Result<(), RunError> {
+    fn record(
+        &mut self,
+        after: After,
+        view: usize,
+        predictions: Option<Predictions>,
+    ) -> Result<(), RunError> {
         let name = self.summary.views[view].view.clone();
         if let Some(predictions) = &predictions {
             self.lines.folder.write_predictions(after, &name, predictions)?;
@@ -274,8 +283,8 @@ impl Observer for Recorder<'_> {
         self.scoring = Some((scorer, opener));
         desk.saved = state;
         for view in scored.map_err(score_fault)? {
-            let written = ledger
-                .time(Activity::Results, || self.record(after, view.view, view.predictions));
+            let written =
+                ledger.time(Activity::Results, || self.record(after, view.view, view.predictions));
             written.map_err(results_fault)?;
         }
         Ok(())
