@@ -1,7 +1,8 @@
-//! The path of a sample from memory to a learner's input, without the learner. Targets (design section 7 and the
-//! issue that set them): a CIFAR sample gathered, cropped, flipped and normalised in less than 1 us; 32 offers to
-//! a reservoir of 500 MNIST samples after 10,000 offers in less than 1 us together; 32 MNIST samples drawn and
-//! normalised in less than 40 us. Run: `cargo bench -p perdura --bench data_path`.
+//! The path of a sample from memory to a learner's input, without the learner. Targets (design
+//! section 7 and the issue that set them): a CIFAR sample gathered, cropped, flipped and normalised
+//! in less than 1 us; 32 offers to a reservoir of 500 MNIST samples after 10,000 offers in less
+//! than 1 us together; 32 MNIST samples drawn and normalised in less than 40 us. Run: `cargo bench
+//! -p perdura --bench data_path`.
 
 use divan::{Bencher, black_box};
 use perdura::augment::{ChannelStatistics, Pixels, TrainAugment};
@@ -70,8 +71,8 @@ fn sample(images: &[u8], uid: usize) -> Sample<'_> {
     Sample { image, label: 0, uid: uid as u64, experience: 0, group: 0 }
 }
 
-/// Ten rounds of 32 offers, on a fresh copy each time, so that the share kept stays that after 10,000 offers. The
-/// target is for one round: a tenth of what is printed.
+/// Ten rounds of 32 offers, on a fresh copy each time, so that the share kept stays that after
+/// 10,000 offers. The target is for one round: a tenth of what is printed.
 #[divan::bench(sample_count = 500)]
 fn reservoir_10_times_32_after_10_000(bencher: Bencher) {
     let mut rng = keyed(0, "bench", &[]);

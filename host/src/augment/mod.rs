@@ -1,5 +1,6 @@
-//! From stored u8 pixels to the f32 inputs of a learner: crop and flip where the benchmark says so, then
-//! normalise through a table. Chance comes from the caller's stream; nothing is kept between samples.
+//! From stored u8 pixels to the f32 inputs of a learner: crop and flip where the benchmark says so,
+//! then normalise through a table. Chance comes from the caller's stream; nothing is kept between
+//! samples.
 
 use perdura_abi::message::Profile;
 
@@ -12,7 +13,8 @@ type Table = [f32; 256];
 /// Random transforms of the profile `train`; the default has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrainAugment {
-    /// The image is padded by so many zero pixels on each side, then cropped at random to its own size.
+    /// The image is padded by so many zero pixels on each side, then cropped at random to its own
+    /// size.
     pub crop_padding: usize,
     /// Mirrored left to right with probability 1/2.
     pub flip: bool,
@@ -34,8 +36,8 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    /// Inputs are `pixel / scale`, by division in f32; where statistics are given, one per channel, they are
-    /// `(pixel / scale - mean) / deviation`.
+    /// Inputs are `pixel / scale`, by division in f32; where statistics are given, one per channel,
+    /// they are `(pixel / scale - mean) / deviation`.
     ///
     /// # Panics
     /// When the number of statistics is neither 0 nor that of the channels.
@@ -106,8 +108,9 @@ impl Pixels {
         }
     }
 
-    /// Upright, the pixels that crop and image share are looked up in one run from the first to the last; what
-    /// wraps from row to row falls on the border, which is filled afterwards. So no pixel asks where it lies.
+    /// Upright, the pixels that crop and image share are looked up in one run from the first to the
+    /// last; what wraps from row to row falls on the border, which is filled afterwards. So no
+    /// pixel asks where it lies.
     fn normalise_window(&self, window: Window, image: &[u8], out: &mut [f32]) {
         let ImageShape { height, width, .. } = self.shape;
         let rows = window.overlap(window.down, height);
@@ -171,8 +174,8 @@ impl Window {
     }
 }
 
-/// Eight pixels at a time, read as one word; where they do not come out even, the last eight overlap the ones
-/// before. Measured on CIFAR rows: twice as fast as pixel by pixel when reversed.
+/// Eight pixels at a time, read as one word; where they do not come out even, the last eight
+/// overlap the ones before. Measured on CIFAR rows: twice as fast as pixel by pixel when reversed.
 #[inline(always)]
 fn look_up(table: &Table, from: &[u8], to: &mut [f32]) {
     let words = from.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
