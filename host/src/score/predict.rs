@@ -22,6 +22,9 @@ pub struct ViewPredictions {
     pub predictions: Option<Predictions>,
 }
 
+/// Makes a fresh instance.
+pub type Open<'a> = dyn FnMut(&CreateMsg) -> Result<Box<dyn LearnerPort>, CallFault> + 'a;
+
 /// Why a state could not be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreFault {
@@ -65,7 +68,7 @@ impl Scorer {
         &self,
         state: &[u8],
         after: After,
-        open: &mut dyn FnMut(&CreateMsg) -> Result<Box<dyn LearnerPort>, CallFault>,
+        open: &mut Open<'_>,
         look: &mut dyn FnMut(&dyn LearnerPort),
     ) -> Result<Vec<ViewPredictions>, ScoreFault> {
         let mut scored = Vec::new();

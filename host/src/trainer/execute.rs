@@ -91,7 +91,7 @@ fn run<'a>(
         let (call, kind) = (call.into(), "refused".into());
         Box::new(Fault { step: None, call, kind, message, ..Fault::default() })
     };
-    let call_fault = |fault| Box::new(stored_fault(None, fault));
+    let call_fault = |fault| stored_fault(None, fault);
     let mut port = opener.open(&create).map_err(call_fault)?;
     let declaration = declared(port.as_mut()).map_err(call_fault)?;
     let has_memory =
@@ -116,7 +116,7 @@ fn run<'a>(
     recorder.scoring = Some((scorer, opener));
     let trained = Trainer::new(port.as_mut(), &mut desk, recorder, ledger).train();
     recorder.end(&desk.world, claimed(port.as_mut()));
-    trained.map_err(Box::new)
+    trained
 }
 
 /// Makes learners: the one that is trained first, throw-away instances for scoring after it.

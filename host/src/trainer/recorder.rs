@@ -257,7 +257,7 @@ impl Observer for Recorder<'_> {
         port: &mut dyn LearnerPort,
         desk: &mut Desk,
         ledger: &mut Ledger,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         // The union ends where the last experience does.
         let after = match after {
             After::Experience(_) if self.union => {
@@ -336,19 +336,19 @@ fn tier_name(tier: Tier) -> &'static str {
     }
 }
 
-fn score_fault(fault: ScoreFault) -> Fault {
+fn score_fault(fault: ScoreFault) -> Box<Fault> {
     match fault {
         ScoreFault::Call(fault) => super::stored_fault(None, fault),
         ScoreFault::Answer { .. } => {
             let (call, kind) = ("predict".into(), "answer".into());
-            Fault { call, kind, message: fault.to_string(), ..Fault::default() }
+            Box::new(Fault { call, kind, message: fault.to_string(), ..Fault::default() })
         }
     }
 }
 
-fn results_fault(error: RunError) -> Fault {
+fn results_fault(error: RunError) -> Box<Fault> {
     let (call, kind) = ("results".into(), "host".into());
-    Fault { call, kind, message: error.to_string(), ..Fault::default() }
+    Box::new(Fault { call, kind, message: error.to_string(), ..Fault::default() })
 }
 
 /// User and system time of this process and of the workers that have ended, in steps of 10 ms.
