@@ -6,6 +6,7 @@ pub mod compare;
 pub mod data;
 pub mod memory;
 pub mod metrics;
+pub mod planning;
 pub mod plugin;
 pub mod rng;
 pub mod run;

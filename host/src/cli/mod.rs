@@ -8,7 +8,6 @@ mod plan_file;
 mod plugins;
 mod progress;
 mod resolve;
-mod settings;
 
 use clap::Parser;
 use std::path::Path;

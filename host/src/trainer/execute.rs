@@ -51,13 +51,21 @@ pub enum ExecuteError {
 
 /// Executes the plan in a folder. Whatever the learner does, the folder holds a summary afterwards.
 pub fn execute(options: &ExecuteOptions) -> Result<Outcome, ExecuteError> {
+    let plan = RunFolder::open(&options.folder)?.plan()?;
+    execute_on(options, || benchmark_of(&plan, options))
+}
+
+/// As [`execute`], on a benchmark of the caller's own that fits the plan.
+pub fn execute_on(
+    options: &ExecuteOptions,
+    benchmark: impl FnOnce() -> Result<Benchmark, ExecuteError>,
+) -> Result<Outcome, ExecuteError> {
     let started = SystemTime::now();
     let mut ledger = Ledger::default();
     let folder = RunFolder::open(&options.folder)?;
     let plan = folder.plan()?;
     let found = plugin::inspect(&options.plugin)?.expect_sha256(&plan.plugin.sha256)?;
-    let benchmark = ledger.time(Activity::Data, || benchmark_of(&plan, options))?;
-    let benchmark = Arc::new(benchmark);
+    let benchmark = Arc::new(ledger.time(Activity::Data, benchmark)?);
     let lines = Lines::new(folder, options.tell);
     let mut recorder = Recorder::new(lines, &plan, benchmark.clone(), options.tier);
     let outcome = match run(options, &plan, &found, benchmark, &mut recorder, &mut ledger) {
