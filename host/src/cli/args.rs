@@ -280,3 +280,16 @@ pub struct ExecuteArgs {
     #[command(flatten)]
     pub limits: LimitArgs,
 }
+
+impl SetupArgs {
+    /// Everything at its default but benchmark and memory.
+    pub fn of_benchmark(benchmark: &str, memory: &str) -> Self {
+        #[derive(Parser)]
+        struct Only {
+            #[command(flatten)]
+            setup: SetupArgs,
+        }
+        let words = ["perdura", "--benchmark", benchmark, "--memory", memory];
+        Only::parse_from(words).setup
+    }
+}

@@ -3,14 +3,18 @@
 //! Descriptions are kept beside the copies.
 
 use sha2::{Digest, Sha256};
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
 
 use super::Found;
 use super::error::LoadError;
+
+/// How long an unused copy is kept.
+const UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A folder of copies. It may be deleted at any time; plugins that are open stay open.
 #[derive(Clone, Debug)]
@@ -65,7 +69,12 @@ impl Cache {
 
     fn ensure(&self, found: &Found, name: &str) -> Result<PathBuf, LoadError> {
         let path = self.dir.join(name);
+        if path == found.path {
+            // Found in the cache itself: a worker is handed the copy and has just hashed it.
+            return Ok(path);
+        }
         if std::fs::read(&path).is_ok_and(|bytes| sha256_of(&bytes) == found.sha256) {
+            mark_used(&path);
             return absolute(&path);
         }
         let bytes =
@@ -82,8 +91,27 @@ impl Cache {
         let failed = |cause| LoadError::Cache { path: path.to_owned(), cause };
         create_private(&self.dir).map_err(failed)?;
         write_whole(path, bytes).map_err(failed)?;
+        self.remove_unused();
         absolute(path)
     }
+
+    /// Removes what no process has asked for in a long time; a plugin under development would
+    /// otherwise leave a copy of every build. What cannot be removed stays.
+    fn remove_unused(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
+        for entry in entries.flatten() {
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let unused = modified.ok().and_then(|time| time.elapsed().ok());
+            if unused.is_some_and(|unused| unused > UNUSED_MAX) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Failing costs no more than a copy that is made again later.
+fn mark_used(path: &Path) {
+    let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
 /// Writes a file so that other processes see either the old one or the whole new one. Others may
@@ -169,6 +197,25 @@ mod tests {
         std::fs::write(&copy, "forged").unwrap();
         std::fs::write(&found.path, "second").unwrap();
         assert_eq!(code(cache.copy(&found)), "changed");
+    }
+
+    #[test]
+    fn copies_nobody_uses_are_removed() {
+        let Setup { cache, found, folder } = setup();
+        let copy = cache.copy(&found).unwrap();
+        let long_ago = SystemTime::now() - UNUSED_MAX - Duration::from_secs(60);
+        let old = copy.with_file_name("old.so");
+        std::fs::write(&old, "old").unwrap();
+        for path in [&copy, &old] {
+            File::open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        // A use counts as well as a write.
+        assert_eq!(cache.copy(&found).unwrap(), copy);
+        let second = folder.path().join("libsgd.so");
+        std::fs::write(&second, "second").unwrap();
+        let sha256 = sha256_of(b"second");
+        cache.copy(&Found { path: second, sha256, ..found.clone() }).unwrap();
+        assert!(copy.exists() && !old.exists());
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub enum LoadError {
     #[error("plugin file cannot be read: {}\n  found: {cause}\n  remedy: {}",
         path.display(), unreadable_remedy(cause))]
     Unreadable { path: PathBuf, cause: io::Error },
-    #[error("plugin file is empty: {}\n  expected: a shared library\n  remedy: build or copy it again",
+    #[error("plugin file is empty: {}\n  expected: a shared library\n  \
+         remedy: build or copy it again",
         path.display())]
     Empty { path: PathBuf },
 

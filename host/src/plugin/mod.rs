@@ -78,15 +78,29 @@ pub struct OpenPlugin {
 /// Reads and checks a file without running any of it.
 pub fn inspect(path: &Path) -> Result<Found, LoadError> {
     let bytes = read(path)?;
-    let elf = elf::check(path, &bytes)?;
-    let manifest = manifest::read(path, &elf)?;
-    gate::check(path, &manifest)?;
+    let manifest = check(path, &bytes)?;
     Ok(Found { path: path.to_owned(), manifest, sha256: sha256_of(&bytes) })
+}
+
+/// The checks of [`inspect`] without the hash.
+fn inspect_unhashed(path: &Path) -> Result<StaticManifest, LoadError> {
+    check(path, &read(path)?)
+}
+
+fn check(path: &Path, bytes: &[u8]) -> Result<StaticManifest, LoadError> {
+    let manifest = manifest::read(path, &elf::check(path, bytes)?)?;
+    gate::check(path, &manifest)?;
+    Ok(manifest)
 }
 
 /// Opens a plugin. Within a process all plugins of one content opened this way share their statics.
 pub fn open(found: &Found) -> Result<OpenPlugin, LoadError> {
     open_copy(found, &Cache::from_env().copy(found)?)
+}
+
+/// Opens a file that the cache has made and checked, for a worker: nothing is read or hashed again.
+pub fn open_checked(copy: &Path) -> Result<PluginRootRef, LoadError> {
+    open::root_module(copy, copy)
 }
 
 /// Opens a plugin as a library of its own, with statics that no other learner touches.

@@ -10,7 +10,7 @@ use perdura_abi::abi_stable::abi_stability::abi_checking::{
 use perdura_abi::abi_stable::library::{
     AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModuleError,
 };
-use perdura_abi::abi_stable::type_layout::TypeLayout;
+use perdura_abi::abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 use perdura_abi::table::PluginRootRef;
 use std::error::Error;
 use std::path::Path;
@@ -92,12 +92,14 @@ fn leaf(errors: &AbiInstabilityErrors) -> String {
     const LEN_MAX: usize = 160;
     let first = errors.errors.iter().find_map(|error| Some((error, error.errs.first()?)));
     let Some((error, instability)) = first else { return "no reason given".into() };
-    let place = error.stack_trace.last().map(|pair| {
-        let text = pair.found.to_string();
-        let line = text.lines().next().unwrap_or_default();
-        line.trim_start_matches("field_name:").to_owned()
+    let place = error.stack_trace.last().map(|pair| match &pair.found {
+        TLFieldOrFunction::Field(field) => {
+            format!("{} (field {})", field.full_type(), field.name())
+        }
+        TLFieldOrFunction::Function(function) => function.to_string(),
     });
-    let text = format!("{}: {instability:?}", place.unwrap_or_else(|| "root module".into()));
+    let what = format!("{instability:?}").replace("(ExpectedFound {", ":").replace(" })", "");
+    let text = format!("{}: {what}", place.unwrap_or_else(|| "root module".into()));
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(LEN_MAX).collect()
 }

@@ -1,11 +1,12 @@
 //! Where plugins are looked for, and which file a method's name means. Files are read whole and
 //! checked, but nothing in them is run.
 
+use perdura_abi::manifest::StaticManifest;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::error::LoadError;
-use super::{Found, inspect};
+use super::{Found, inspect, inspect_unhashed};
 
 /// Folders (or files), separated by colons, that come before the standard places.
 pub const PATH_VARIABLE: &str = "PERDURA_PLUGIN_PATH";
@@ -63,60 +64,63 @@ impl SearchPath {
         SearchPath::new(explicit, &places)
     }
 
-    /// Reads every candidate.
+    /// Checks and hashes every candidate.
     pub fn scan(&self) -> Scan {
-        let mut scan = Scan::default();
-        let mut seen = BTreeSet::new();
-        for path in &self.explicit {
-            if seen.insert(identity(path)) {
-                scan.add(path, Origin::Explicit);
-            }
-        }
-        let taken: Vec<String> = scan.found.iter().map(|f| f.manifest.id.clone()).collect();
-        for path in self.places.iter().flat_map(|place| candidates(place)) {
-            if seen.insert(identity(&path.0)) {
-                scan.add(&path.0, path.1);
-            }
-        }
-        let explicit = taken.len();
-        let mut index = 0;
-        scan.found.retain(|found| {
-            index += 1;
-            index <= explicit || !taken.contains(&found.manifest.id)
-        });
-        scan
+        let Survey { candidates, mut refused } = self.survey();
+        let found = hashed(candidates, &mut refused);
+        Scan { found, refused }
     }
 
     /// The one plugin that `method` names: a full id, or a short name that only one lab uses.
     ///
     /// An explicit file that cannot be loaded is an error whatever is asked for.
     pub fn resolve(&self, method: &str) -> Result<Found, LoadError> {
-        let Scan { found, mut refused } = self.scan();
-        let named = |id: &str| id == method || short_name(id) == method;
-        let asked = |r: &Refused| r.explicit || r.error.id().is_some_and(named);
-        let matching: Vec<&Found> = found.iter().filter(|f| named(&f.manifest.id)).collect();
-        let fatal = |r: &Refused| r.explicit || matching.is_empty() && asked(r);
-        if let Some(index) = refused.iter().position(fatal) {
+        let Survey { candidates, mut refused } = self.survey();
+        if let Some(index) = refused.iter().position(|refused| refused.explicit) {
             return Err(refused.swap_remove(index).error);
         }
-        let ids: BTreeSet<&str> = matching.iter().map(|f| f.manifest.id.as_str()).collect();
-        match (ids.len(), matching.as_slice()) {
-            (0, _) | (_, []) => Err(self.unknown(method, &found, refused)),
-            (1, [only]) => Ok((*only).clone()),
-            (1, [first, second, ..]) => Err(LoadError::DuplicateId {
-                id: first.manifest.id.clone(),
-                first: first.path.clone(),
-                second: second.path.clone(),
+        let named = |id: &str| id == method || short_name(id) == method;
+        let ids = |candidates: &[Candidate]| -> BTreeSet<String> {
+            candidates.iter().map(|candidate| candidate.manifest.id.clone()).collect()
+        };
+        let known = ids(&candidates);
+        let asked: Vec<Candidate> =
+            candidates.into_iter().filter(|c| named(&c.manifest.id)).collect();
+        let ids = ids(&asked);
+        if ids.len() > 1 {
+            let ids = ids.into_iter().collect();
+            return Err(LoadError::AmbiguousName { method: method.into(), ids });
+        }
+        let mut found = hashed(asked, &mut refused);
+        match (found.pop(), found.pop()) {
+            (Some(only), None) => Ok(only),
+            (Some(second), Some(first)) => Err(LoadError::DuplicateId {
+                id: first.manifest.id,
+                first: first.path,
+                second: second.path,
             }),
-            _ => {
-                let ids = ids.into_iter().map(str::to_owned).collect();
-                Err(LoadError::AmbiguousName { method: method.into(), ids })
-            }
+            (None, _) => match refused.iter().position(|r| r.error.id().is_some_and(named)) {
+                Some(index) => Err(refused.swap_remove(index).error),
+                None => Err(self.unknown(method, known, refused)),
+            },
         }
     }
 
-    fn unknown(&self, method: &str, found: &[Found], refused: Vec<Refused>) -> LoadError {
-        let known: BTreeSet<String> = found.iter().map(|f| f.manifest.id.clone()).collect();
+    /// Reads the manifest of every file on the path.
+    fn survey(&self) -> Survey {
+        let mut survey = Survey::default();
+        let mut seen = BTreeSet::new();
+        let explicit = self.explicit.iter().map(|path| (path.clone(), Origin::Explicit));
+        let places = self.places.iter().flat_map(|place| files_of(place));
+        for (path, origin) in explicit.chain(places) {
+            if seen.insert(identity(&path)) {
+                survey.add(path, origin);
+            }
+        }
+        survey
+    }
+
+    fn unknown(&self, method: &str, known: BTreeSet<String>, refused: Vec<Refused>) -> LoadError {
         let searched = self.explicit.iter().chain(&self.places);
         LoadError::UnknownMethod {
             method: method.into(),
@@ -149,28 +153,52 @@ enum Origin {
     Folder,
 }
 
-impl Scan {
-    fn add(&mut self, path: &Path, origin: Origin) {
-        match inspect(path) {
-            Ok(found) if self.holds(&found) => {}
-            Ok(found) => self.found.push(found),
+/// A file with an acceptable manifest. It is hashed only when it is wanted: the manifests of a
+/// folder are read in no time, its hashes are not.
+struct Candidate {
+    path: PathBuf,
+    manifest: StaticManifest,
+    explicit: bool,
+}
+
+#[derive(Default)]
+struct Survey {
+    candidates: Vec<Candidate>,
+    refused: Vec<Refused>,
+}
+
+impl Survey {
+    fn add(&mut self, path: PathBuf, origin: Origin) {
+        let explicit = origin == Origin::Explicit;
+        match inspect_unhashed(&path) {
+            Ok(manifest) => {
+                let same_id = |c: &Candidate| c.explicit && c.manifest.id == manifest.id;
+                if explicit || !self.candidates.iter().any(same_id) {
+                    self.candidates.push(Candidate { path, manifest, explicit });
+                }
+            }
             Err(LoadError::NoManifest { .. }) if origin == Origin::Folder => {}
-            Err(error) => self.refused.push(Refused {
-                path: path.to_owned(),
-                error,
-                explicit: origin == Origin::Explicit,
-            }),
+            Err(error) => self.refused.push(Refused { path, error, explicit }),
         }
     }
+}
 
-    fn holds(&self, new: &Found) -> bool {
-        self.found.iter().any(|old| old.sha256 == new.sha256)
+/// The candidates with their hashes, each content once.
+fn hashed(candidates: Vec<Candidate>, refused: &mut Vec<Refused>) -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::new();
+    for Candidate { path, explicit, .. } in candidates {
+        match inspect(&path) {
+            Ok(new) if found.iter().any(|old| old.sha256 == new.sha256) => {}
+            Ok(new) => found.push(new),
+            Err(error) => refused.push(Refused { path, error, explicit }),
+        }
     }
+    found
 }
 
 /// `place` itself, or the `lib*.so` in it in the order of their names. A folder that is not there
 /// holds nothing.
-fn candidates(place: &Path) -> Vec<(PathBuf, Origin)> {
+fn files_of(place: &Path) -> Vec<(PathBuf, Origin)> {
     let Ok(entries) = std::fs::read_dir(place) else {
         let is_file = place.extension().is_some_and(|extension| extension == "so");
         return if is_file { vec![(place.to_owned(), Origin::Named)] } else { Vec::new() };

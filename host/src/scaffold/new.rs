@@ -58,6 +58,7 @@ pub fn new(options: &NewOptions) -> Result<Created, ScaffoldError> {
     write(&dir.join("src/lib.rs"), &render(options.like.source()))?;
     write(&dir.join("README.md"), &render(include_str!("templates/README.md.template")))?;
     write(&dir.join(".gitignore"), include_str!("templates/gitignore"))?;
+    write(&dir.join("rustfmt.toml"), include_str!("templates/rustfmt.toml"))?;
     if let Some(lock) = sdk.lock_file() {
         write(&dir.join("Cargo.lock"), &lock)?;
     }
@@ -159,7 +160,7 @@ impl Names {
         format!("{}/{}", self.lab, self.name)
     }
 
-    /// With the lab, so that two labs' plugins do not overwrite each other where they are installed.
+    /// With the lab, so that two labs' plugins do not overwrite each other when installed.
     fn crate_name(&self) -> String {
         let name = format!("{}-{}", self.lab, self.name).replace('.', "-");
         match name.starts_with(|c: char| c.is_ascii_digit()) {

@@ -2,7 +2,7 @@
 
 use perdura_abi::message::{View, ViewNeeds};
 
-use crate::metrics::{self, AccuracyMatrix};
+use crate::metrics::{self, AccuracyMatrix, Prediction};
 use crate::run::{ABSENT_CLASS, Metrics, Predictions, ScenarioSummary};
 use crate::stream::{Benchmark, Scenario};
 
@@ -66,9 +66,8 @@ fn recency(benchmark: &Benchmark, scenario: Scenario, p: &Predictions) -> Option
     if scenario != Scenario::ClassIl {
         return None;
     }
-    let blocks: Vec<&[u32]> = benchmark.experiences.iter().map(|e| e.classes.as_slice()).collect();
-    let classes: Vec<u32> = p.class.iter().map(|&c| u32::from(c)).collect();
-    metrics::task_recency(&classes, &blocks)
+    let blocks: Vec<Vec<u32>> = benchmark.experiences.iter().map(|e| e.classes.clone()).collect();
+    metrics::task_recency(&records(p), &blocks)
 }
 
 fn calibration(scenario: Scenario, p: &Predictions) -> Option<f64> {
@@ -76,7 +75,16 @@ fn calibration(scenario: Scenario, p: &Predictions) -> Option<f64> {
     if scenario == Scenario::TaskIl {
         return None;
     }
-    let right: Vec<bool> = p.class.iter().zip(&p.label).map(|(c, l)| c == l).collect();
-    let confidence: Vec<f64> = p.top_probability.iter().map(|&p| f64::from(p)).collect();
-    metrics::expected_calibration_error(&confidence, &right)
+    let labels: Vec<u32> = p.label.iter().map(|&label| u32::from(label)).collect();
+    metrics::expected_calibration_error(&records(p), &labels)
+}
+
+fn records(p: &Predictions) -> Vec<Prediction> {
+    let record = |row: usize| Prediction {
+        class: u32::from(p.class[row]),
+        task_class: u32::from(p.task_class[row]),
+        top_probability: p.top_probability[row],
+        true_log_probability: p.true_log_probability[row],
+    };
+    (0..p.label.len()).map(record).collect()
 }

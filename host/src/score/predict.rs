@@ -6,7 +6,7 @@ use perdura_abi::message::{ContextMsg, CreateMsg, PredictMsg, PredictReply, View
 use perdura_abi::table::{AbiError, HostOp, Message, Op};
 use std::sync::Arc;
 
-use crate::metrics::predict as predict_row;
+use crate::metrics::{Prediction, Truth};
 use crate::rng::{call_seed, keyed, shuffle};
 use crate::run::{ABSENT_CLASS, After, Predictions};
 use crate::stream::{Benchmark, EvalHead};
@@ -99,15 +99,20 @@ impl Scorer {
             (EvalHead::Seen, After::Experience(index)) => Some(self.benchmark.seen_classes(index)),
             _ => None,
         };
-        let mut rows: Vec<(Sample, crate::metrics::Prediction)> = Vec::with_capacity(order.len());
+        let mut rows: Vec<(Sample, Prediction)> = Vec::with_capacity(order.len());
         for (number, samples) in order.chunks(BATCH_SAMPLES).enumerate() {
             let Some(logits) = self.logits(port, view, after, number as u64, samples)? else {
                 return Ok(None);
             };
             for (sample, row) in samples.iter().zip(logits.chunks(self.context.classes)) {
                 let label = self.benchmark.label(false, sample.index);
-                let own = &self.benchmark.experiences[usize::from(sample.experience)].classes;
-                rows.push((*sample, predict_row(row, label, own, seen.as_deref())));
+                let task = &self.benchmark.experiences[usize::from(sample.experience)].classes;
+                let truth = Truth { label, task, seen: seen.as_deref() };
+                let row = Prediction::from_logits(row, truth).ok_or_else(|| ScoreFault::Answer {
+                    view: self.views[view].name.clone(),
+                    problem: "its largest logit is not a finite number".into(),
+                })?;
+                rows.push((*sample, row));
             }
         }
         rows.sort_by_key(|(sample, _)| *sample);
@@ -157,10 +162,7 @@ impl Scorer {
             let found = logits.len();
             return Err(problem(format!("expected {expected} logits, found {found}")));
         }
-        match logits.iter().position(|x| !x.is_finite()) {
-            None => Ok(Some(logits.to_vec())),
-            Some(at) => Err(problem(format!("logit {at} is {}", logits[at]))),
-        }
+        Ok(Some(logits.to_vec()))
     }
 
     fn question(
@@ -194,7 +196,7 @@ impl Scorer {
         message
     }
 
-    fn columns(&self, view: usize, rows: &[(Sample, crate::metrics::Prediction)]) -> Predictions {
+    fn columns(&self, view: usize, rows: &[(Sample, Prediction)]) -> Predictions {
         let told = self.views[view].needs == ViewNeeds::TaskLabel;
         let by_task = !matches!(self.benchmark.scenario, crate::stream::Scenario::DomainIl);
         let mut columns = Predictions::default();
@@ -205,8 +207,8 @@ impl Scorer {
             columns.class.push(if told { ABSENT_CLASS } else { row.class as u16 });
             let task_class = if by_task { row.task_class as u16 } else { ABSENT_CLASS };
             columns.task_class.push(task_class);
-            columns.top_probability.push(row.top_probability as f32);
-            columns.true_log_probability.push(row.true_log_probability as f32);
+            columns.top_probability.push(row.top_probability);
+            columns.true_log_probability.push(row.true_log_probability);
         }
         columns
     }

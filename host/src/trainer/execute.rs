@@ -57,7 +57,7 @@ pub fn execute(options: &ExecuteOptions) -> Result<Outcome, ExecuteError> {
     let benchmark = ledger.time(Activity::Data, || benchmark_of(&plan, options))?;
     let benchmark = Arc::new(benchmark);
     let lines = Lines::new(folder, options.tell);
-    let mut recorder = Recorder::new(lines, plan.clone(), benchmark.clone(), options.tier);
+    let mut recorder = Recorder::new(lines, &plan, benchmark.clone(), options.tier);
     let outcome = match run(options, &plan, &found, benchmark, &mut recorder, &mut ledger) {
         Ok(()) => Outcome::Finished,
         Err(fault) => Outcome::Failed(*fault),
@@ -66,12 +66,12 @@ pub fn execute(options: &ExecuteOptions) -> Result<Outcome, ExecuteError> {
     Ok(outcome)
 }
 
-fn run(
-    options: &ExecuteOptions,
+fn run<'a>(
+    options: &'a ExecuteOptions,
     plan: &RunPlan,
-    found: &Found,
+    found: &'a Found,
     benchmark: Arc<Benchmark>,
-    recorder: &mut Recorder,
+    recorder: &mut Recorder<'a>,
     ledger: &mut Ledger,
 ) -> Result<(), Box<Fault>> {
     let context = context_of(plan, &benchmark);

@@ -214,6 +214,7 @@ pub fn fault_of(world: &World, op: Op, fault: CallFault) -> Fault {
 /// A failed call as it is kept with the run, of a known step.
 pub fn stored_fault(step: Option<u64>, fault: CallFault) -> Fault {
     let CallFault { kind, call, message, location, last_log } = fault;
+    let location = location.map(String::from);
     Fault { step, call, kind: kind.to_string(), message, location, last_log }
 }
 

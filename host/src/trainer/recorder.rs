@@ -92,7 +92,6 @@ struct Scores {
 /// Records one run.
 pub struct Recorder<'a> {
     lines: Lines,
-    plan: RunPlan,
     benchmark: Arc<Benchmark>,
     tier: Tier,
     /// Set once the learner has declared its views.
@@ -107,13 +106,12 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    pub fn new(mut lines: Lines, plan: RunPlan, benchmark: Arc<Benchmark>, tier: Tier) -> Self {
+    pub fn new(mut lines: Lines, plan: &RunPlan, benchmark: Arc<Benchmark>, tier: Tier) -> Self {
         lines.event(EventKind::RunBegun);
-        let summary = Summary::empty(&plan, Outcome::Finished);
+        let summary = Summary::empty(plan, Outcome::Finished);
         let experiences = benchmark.experiences.len();
         Recorder {
             lines,
-            plan,
             benchmark,
             tier,
             scoring: None,
@@ -265,13 +263,11 @@ impl Observer for Recorder<'_> {
             .map_err(|fault| fault_of(&desk.world, Op::SAVE, fault))?;
         let state = std::mem::take(&mut desk.saved);
         let (scorer, mut opener) = self.scoring.take().expect("views are declared before training");
-        let mut pss_scored = Vec::new();
         let scored = ledger.time(Activity::Evaluation, || {
             let mut open = |create: &_| opener.open(create);
             let mut look = |scored: &dyn LearnerPort| {
                 let others: &[&dyn LearnerPort] = &[&*port, scored];
                 self.watch_memory(others);
-                pss_scored.push(());
             };
             scorer.score(&state, after, &mut open, &mut look)
         });

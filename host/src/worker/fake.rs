@@ -80,9 +80,14 @@ fn obey(header: &Value, message: Message<'_>, host: HostHandle<'_>) -> Result<Re
             std::thread::park();
         },
         "hang-politely" => hang_politely(host),
-        "descendant" => {
-            let child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-            Ok(answer(&json!({ "pid": child.id() })))
+        "descendant" => Ok(answer(&json!({ "pid": descendant() }))),
+        "allocate-3-gib" => {
+            let len = std::hint::black_box(3usize << 30);
+            Ok(answer(&json!({ "first": std::hint::black_box(vec![1u8; len])[0] })))
+        }
+        "write-2-mib" => {
+            std::fs::write("large", vec![0; 2 << 20]).unwrap();
+            Ok(Reply::default())
         }
         "surroundings" => Ok(answer(&surroundings())),
         "spin" => loop {
@@ -90,6 +95,10 @@ fn obey(header: &Value, message: Message<'_>, host: HostHandle<'_>) -> Result<Re
         },
         other => panic!("the fake does not know `{other}`"),
     }
+}
+
+fn descendant() -> u32 {
+    std::process::Command::new("sleep").arg("1000").spawn().unwrap().id()
 }
 
 fn surroundings() -> Value {

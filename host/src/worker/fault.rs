@@ -12,7 +12,7 @@ pub struct CallFault {
     pub call: String,
     pub message: String,
     /// `file:line:column` of a panic.
-    pub location: Option<String>,
+    pub location: Option<Box<str>>,
     /// Last lines of what the worker printed, oldest first; empty where the learner lives on.
     pub last_log: Vec<String>,
 }
@@ -43,7 +43,7 @@ impl CallFault {
             ErrorKind::PANIC => FaultKind::Panic,
             kind => FaultKind::Error { kind: kind.name().into() },
         };
-        let location = (!error.location.is_empty()).then(|| error.location.to_string());
+        let location = (!error.location.is_empty()).then(|| error.location.as_str().into());
         let (call, message) = (call.into(), error.message.into());
         CallFault { kind, call, message, location, last_log: Vec::new() }
     }

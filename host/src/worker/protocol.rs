@@ -220,7 +220,8 @@ pub fn decode_head(bytes: &[u8; HEAD_BYTES], area_bytes: usize) -> Result<Head, 
     };
     check_limits(head.header_bytes, head.tensor_count, head.table_bytes)?;
     let end = head.arena_offset.checked_add(head.arena_bytes);
-    if end.is_none_or(|end| end > area_bytes) || head.arena_offset % ALIGNMENT_BYTES != 0 {
+    if end.is_none_or(|end| end > area_bytes) || !head.arena_offset.is_multiple_of(ALIGNMENT_BYTES)
+    {
         let (offset, len) = (head.arena_offset, head.arena_bytes);
         return Err(format!(
             "tensors are announced as {len} bytes at {offset} of a shared memory of {area_bytes}"
@@ -235,7 +236,8 @@ pub fn decode_table(head: &Head, mut table: &[u8]) -> Result<Vec<Slot>, String> 
     for index in 0..head.tensor_count {
         let slot = decode_entry(&mut table).ok_or("the tensor table is too short")?;
         let end = slot.offset_bytes.checked_add(slot.len_bytes);
-        if end.is_none_or(|end| end > head.arena_bytes) || slot.offset_bytes % ALIGNMENT_BYTES != 0
+        if end.is_none_or(|end| end > head.arena_bytes)
+            || !slot.offset_bytes.is_multiple_of(ALIGNMENT_BYTES)
         {
             let (offset, len, arena) = (slot.offset_bytes, slot.len_bytes, head.arena_bytes);
             return Err(format!(

@@ -73,6 +73,19 @@ fn take_socket() -> Result<OwnedFd, String> {
     Ok(socket)
 }
 
+/// Makes this process end with the one that started it, whose id is in [`HOST_VARIABLE`].
+pub fn end_with_host() -> Result<(), String> {
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("death signal: {e}"))?;
+    let host = std::env::var(HOST_VARIABLE).unwrap_or_default();
+    match getppid().map(|pid| pid.as_raw_nonzero().to_string()) {
+        Some(parent) if parent == host => Ok(()),
+        _ => Err("this command is started by perdura itself, and the host that did so is gone".into()),
+    }
+}
+
+/// Environment variable with the process id of the host that starts the process of a run.
+pub const HOST_VARIABLE: &str = "PERDURA_HOST_PID";
+
 fn converse(
     socket: OwnedFd,
     open: impl FnOnce(&Path) -> Result<PluginRootRef, String>,
@@ -140,22 +153,26 @@ impl Relay {
         if hello.kind != Kind::Hello {
             return Err(WireError::Garbage(format!("frame {:?} instead of a Hello", hello.kind)));
         }
-        let opened = match hello.number == VERSION {
-            true => {
-                let hello = serde_json::from_slice::<HostHello>(self.wire.header());
-                let hello = hello.map_err(|error| WireError::Garbage(error.to_string()))?;
-                open(&hello.plugin)
-            }
-            false => Err(String::new()),
-        };
-        if let (Err(reason), true) = (&opened, hello.number == VERSION) {
-            let error = AbiError::new(ErrorKind(NOT_OPENED), reason.as_str());
+        let same_version = hello.number == VERSION;
+        let opened = if same_version { Some(self.open_named(open)?) } else { None };
+        if let Some(Err(reason)) = opened {
+            let error = AbiError::new(ErrorKind(NOT_OPENED), reason);
             self.send((Kind::Fail, NOT_OPENED), &error_header(&error))?;
             return Ok(None);
         }
         let greeting = MessageBuf::of_header(&WorkerHello { pid: std::process::id() });
         self.send((Kind::Hello, VERSION), greeting.header())?;
-        Ok(opened.ok())
+        Ok(opened.and_then(Result::ok))
+    }
+
+    /// Opens the plugin that the host's greeting names.
+    fn open_named(
+        &self,
+        open: impl FnOnce(&Path) -> Result<PluginRootRef, String>,
+    ) -> Result<Result<PluginRootRef, String>, WireError> {
+        let hello = serde_json::from_slice::<HostHello>(self.wire.header());
+        let hello = hello.map_err(|error| WireError::Garbage(error.to_string()))?;
+        Ok(open(&hello.plugin))
     }
 
     /// Sends what came of a call.

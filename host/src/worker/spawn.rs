@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, Stdio};
 
 use super::child::{Log, WorkerChild};
+use super::link::{Link, Task};
 use super::port::{HostServices, NoServices};
-use super::process::{Deadlines, Task, WorkerPort};
+use super::process::{Deadlines, WorkerPort};
 use super::protocol::Kind;
 use super::shared::{Area, Role};
 use super::wire::{Wire, WireError, send_prelude};
@@ -102,8 +103,8 @@ fn start(options: &SpawnOptions) -> Result<WorkerPort, WireError> {
     send_prelude(near.as_fd(), [inbox.file(), outbox.file()])?;
     let directory = tempfile::Builder::new().prefix("perdura-worker-").tempdir()?;
     let child = start_process(options, directory, far)?;
-    let wire = Wire::new(near.into());
-    Ok(WorkerPort::new(child, wire, [inbox, outbox], options.deadlines))
+    let link = Link::new(Wire::new(near.into()), inbox, outbox);
+    Ok(WorkerPort::new(child, link, options.deadlines))
 }
 
 fn start_process(

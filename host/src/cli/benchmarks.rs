@@ -1,0 +1,57 @@
+//! `perdura benchmarks`.
+
+use super::args::{BenchmarksCommand, Format};
+use super::error::CliError;
+use super::{DONE, resolve};
+use crate::stream;
+
+pub fn carry_out(command: &BenchmarksCommand) -> Result<u8, CliError> {
+    match command {
+        BenchmarksCommand::List { format } => list(*format),
+        BenchmarksCommand::Inspect { name, data_dir, seed, stream, format } => {
+            let options = resolve::stream_options(stream, None)?;
+            let benchmark = stream::build(name, data_dir.as_deref(), &options, *seed)?;
+            let inspection = stream::inspect(&benchmark);
+            match format {
+                Format::Json => println!("{}", json(&inspection)),
+                _ => show(&inspection),
+            }
+        }
+    }
+    Ok(DONE)
+}
+
+fn list(format: Format) {
+    let recipes = stream::names();
+    if format == Format::Json {
+        let entry = |r: &stream::Recipe| serde_json::json!({"name": r.name, "about": r.about});
+        let entries: Vec<_> = recipes.iter().map(entry).collect();
+        println!("{}", json(&entries));
+        return;
+    }
+    for recipe in recipes {
+        println!("{:16} {}", recipe.name, recipe.about);
+    }
+}
+
+fn show(i: &stream::Inspection) {
+    println!("{}: {}, {} classes, input {:?}", i.name, i.scenario, i.classes, i.input_shape);
+    println!("class order: {:?}", i.class_order);
+    println!("epochs {}, batch {}", i.default_epochs, i.default_batch);
+    println!("hash: {}", i.sha256);
+    for (number, e) in i.experiences.iter().enumerate() {
+        println!(
+            "experience {}: classes {:?}, {} training, {} held out, {} test samples",
+            number + 1,
+            e.classes,
+            e.train,
+            e.validation,
+            e.test
+        );
+    }
+}
+
+/// Pretty JSON text of something that cannot fail to be written.
+pub fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string_pretty(value).expect("plain data with string keys")
+}

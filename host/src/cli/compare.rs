@@ -1,0 +1,196 @@
+//! `run`, `compare` and `demo`: plans, folders, processes, tables.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::args::{CompareArgs, DemoArgs, Format, Isolation, OutputArgs, RunArgs, SetupArgs};
+use super::error::CliError;
+use super::plan_file;
+use super::progress::watcher;
+use super::resolve::{self, Resolved};
+use super::{DONE, RUN_FAILED};
+use crate::compare::{Comparison, RunRecord, TerminalStyle, markdown, terminal};
+use crate::run::{Outcome, RunFolder};
+use crate::schedule::{Job, run_all};
+
+/// One method with its settings.
+pub struct Arm {
+    pub method: String,
+    pub setup: SetupArgs,
+}
+
+/// `perdura run`.
+pub fn run(args: &RunArgs) -> Result<u8, CliError> {
+    let arms = [Arm { method: args.method.clone(), setup: args.setup.clone() }];
+    let runs = Runs::prepare(&arms, &[args.seed], &args.output.out)?;
+    let outcomes = runs.execute(1)?;
+    let record = &runs.records()?[0];
+    let folder = &runs.jobs[0].folder;
+    match args.output.format {
+        Format::Json => {
+            let document = serde_json::json!({
+                "folder": folder,
+                "summary": record.summary,
+                "resources": record.resources,
+            });
+            println!("{document:#}");
+        }
+        format => {
+            show(&Comparison::of(std::slice::from_ref(record)), format);
+            println!("Results: {}", folder.display());
+        }
+    }
+    Ok(exit_code(&outcomes))
+}
+
+/// `perdura compare`.
+pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
+    let (arms, seeds) = match &args.plan {
+        Some(path) => plan_file::read(path, &args.setup)?,
+        None => {
+            let arm = |method: &String| Arm { method: method.clone(), setup: args.setup.clone() };
+            (args.methods.iter().map(arm).collect(), args.seeds.clone())
+        }
+    };
+    let seeds = resolve::seeds(&seeds)?;
+    let threads = arms.iter().map(|a| a.setup.threads).max().unwrap_or(1);
+    let jobs = resolve::jobs(&args.jobs, threads)?;
+    let runs = Runs::prepare(&arms, &seeds, &args.output.out)?;
+    let outcomes = runs.execute(jobs)?;
+    runs.show(&args.output)?;
+    Ok(exit_code(&outcomes))
+}
+
+/// `perdura demo`.
+pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
+    let begun = Instant::now();
+    let setup = SetupArgs::of_benchmark("split-digits", "200");
+    let arms = ["perdura/sgd", "perdura/cls-er", "perdura/joint"]
+        .map(|method| Arm { method: method.into(), setup: setup.clone() });
+    let out = fresh_folder(&args.output.out);
+    eprintln!(
+        "Three ways to learn ten digits, two at a time, three seeds each:\n  \
+         sgd     learns each pair after the other and remembers nothing else\n  \
+         cls-er  keeps 200 samples, and two slow copies of the network that teach it\n  \
+         joint   sees all digits at once: an upper bound\n"
+    );
+    let runs = Runs::prepare(&arms, &[0, 1, 2], &out)?;
+    let outcomes = runs.execute(resolve::jobs(&args.jobs, 1)?)?;
+    runs.show(&OutputArgs { out: out.clone(), format: args.output.format })?;
+    if args.output.format == Format::Text {
+        println!("Results: {} ({:.1} s)", out.display(), begun.elapsed().as_secs_f64());
+    }
+    Ok(exit_code(&outcomes))
+}
+
+/// `demo`, `demo-2`, `demo-3`, ... below `out`: the first that does not exist.
+fn fresh_folder(out: &Path) -> PathBuf {
+    let name = |number: u32| match number {
+        1 => out.join("demo"),
+        number => out.join(format!("demo-{number}")),
+    };
+    (1..).map(name).find(|path| !path.exists()).expect("some number is free")
+}
+
+/// Runs that have a folder and can be executed.
+struct Runs {
+    jobs: Vec<Job>,
+}
+
+impl Runs {
+    /// Resolves all plans, then creates all folders: nothing is written when something is refused.
+    fn prepare(arms: &[Arm], seeds: &[u64], out: &Path) -> Result<Runs, CliError> {
+        let mut resolved = Vec::new();
+        for arm in arms {
+            for run in resolve::plans(&arm.method, &arm.setup, seeds)? {
+                resolved.push((run, &arm.setup));
+            }
+        }
+        refuse_occupied(out, resolved.iter().map(|(run, _)| run))?;
+        let mut jobs = Vec::with_capacity(resolved.len());
+        for (run, setup) in resolved {
+            let folder = RunFolder::create(out, &run.plan)?.path().to_owned();
+            let short = run.plan.method.rsplit('/').next().unwrap_or_default();
+            let name = format!("{short} seed {}", run.plan.seed);
+            let arguments = arguments(&folder, &run, setup);
+            jobs.push(Job { folder, name, threads: run.plan.threads, arguments });
+        }
+        Ok(Runs { jobs })
+    }
+
+    fn execute(&self, parallel: usize) -> Result<Vec<Outcome>, CliError> {
+        Ok(run_all(&self.jobs, parallel, watcher(self.jobs.len()).as_mut())?)
+    }
+
+    fn records(&self) -> Result<Vec<RunRecord>, CliError> {
+        let read = |job: &Job| Ok(RunRecord::read(&RunFolder::open(&job.folder)?)?);
+        self.jobs.iter().map(read).collect()
+    }
+
+    fn show(&self, output: &OutputArgs) -> Result<(), CliError> {
+        show(&Comparison::of(&self.records()?), output.format);
+        Ok(())
+    }
+}
+
+/// Nothing is created when a folder of one of the runs is taken.
+fn refuse_occupied<'a>(
+    out: &Path,
+    runs: impl Iterator<Item = &'a Resolved>,
+) -> Result<(), CliError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for run in runs {
+        let path = out.join(run.plan.folder_name());
+        if RunFolder::open(&path).is_ok() {
+            return Err(crate::run::RunError::Occupied(path).into());
+        }
+        if !seen.insert(path) {
+            let method = &run.plan.method;
+            return Err(CliError::input(format!("{method} stands twice with the same settings")));
+        }
+    }
+    Ok(())
+}
+
+fn show(comparison: &Comparison, format: Format) {
+    match format {
+        Format::Json => println!("{}", comparison.to_json()),
+        Format::Markdown => println!("{}", markdown(comparison)),
+        Format::Text => {
+            let person = std::io::stdout().is_terminal();
+            let style = TerminalStyle { bold: person, width: None };
+            println!("{}", terminal(comparison, style));
+        }
+    }
+}
+
+fn exit_code(outcomes: &[Outcome]) -> u8 {
+    if outcomes.iter().all(|o| *o == Outcome::Finished) { DONE } else { RUN_FAILED }
+}
+
+/// The command line of the process of a run.
+fn arguments(folder: &Path, run: &Resolved, setup: &SetupArgs) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec![folder.into(), "--plugin".into()];
+    arguments.push(run.found.path.clone().into());
+    if let Some(data_dir) = &setup.data_dir {
+        arguments.extend(["--data-dir".into(), data_dir.into()]);
+    }
+    let isolation = match setup.isolation {
+        Isolation::Process => "process",
+        Isolation::InProcess => "in-process",
+    };
+    let limits = &setup.limits;
+    let mut option = |name: &str, value: String| arguments.extend([name.into(), value.into()]);
+    option("--isolation", isolation.into());
+    option("--step-deadline", limits.step_deadline.to_string());
+    option("--boundary-deadline", limits.boundary_deadline.to_string());
+    if let Some(limit) = &limits.memory_limit {
+        option("--memory-limit", limit.clone());
+    }
+    if let Some(limit) = limits.cpu_limit {
+        option("--cpu-limit", limit.to_string());
+    }
+    arguments
+}

@@ -1,0 +1,103 @@
+//! The command line: flags -> plans -> runs -> tables. `main` calls [`main`] and nothing else.
+
+mod args;
+mod benchmarks;
+mod compare;
+mod error;
+mod plan_file;
+mod plugins;
+mod progress;
+mod resolve;
+mod settings;
+
+use clap::Parser;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::plugin;
+use crate::run::{Outcome, RunFolder};
+use crate::worker;
+use args::{Cli, Command, ExecuteArgs};
+use error::CliError;
+
+/// All went well.
+const DONE: u8 = 0;
+/// A run failed; its results so far are kept.
+const RUN_FAILED: u8 = 1;
+/// The input was refused; nothing was started.
+const REFUSED: u8 = 2;
+
+/// Carries out what the command line says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Worker => {
+            worker::run(|file: &Path| plugin::open_checked(file).map_err(|e| e.to_string()))
+        }
+        Command::Execute(args) => answer(execute(&args, cli.verbose)),
+        command => {
+            log_to_stderr(cli.verbose);
+            answer(carry_out(command))
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<u8, CliError> {
+    match command {
+        Command::Demo(args) => compare::demo(&args),
+        Command::Run(args) => compare::run(&args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Plugins(command) => plugins::carry_out(&command),
+        Command::Benchmarks(command) => benchmarks::carry_out(&command),
+        Command::Worker | Command::Execute(_) => unreachable!("handled before"),
+    }
+}
+
+fn answer(result: Result<u8, CliError>) -> ExitCode {
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                eprintln!("  caused by: {cause}");
+                source = cause.source();
+            }
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+/// The process of one run.
+fn execute(args: &ExecuteArgs, verbose: u8) -> Result<u8, CliError> {
+    worker::end_with_host().map_err(CliError::Input)?;
+    let folder = RunFolder::open(&args.folder)?;
+    log_to_file(&folder.log_path(), verbose);
+    let outcome = crate::trainer::execute(&resolve::execute_options(args)?)?;
+    Ok(if outcome == Outcome::Finished { DONE } else { RUN_FAILED })
+}
+
+fn level(verbose: u8, quiet: tracing::Level) -> tracing::Level {
+    match verbose {
+        0 => quiet,
+        1 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = level(verbose, tracing::Level::WARN);
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+}
+
+fn log_to_file(path: &Path, verbose: u8) {
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    match file {
+        Ok(file) => tracing_subscriber::fmt()
+            .with_max_level(level(verbose, tracing::Level::INFO))
+            .with_ansi(false)
+            .with_writer(std::sync::Mutex::new(file))
+            .init(),
+        Err(error) => eprintln!("warning: no log at {}: {error}", path.display()),
+    }
+}

@@ -1,0 +1,135 @@
+//! A comparison as a TOML file:
+//!
+//! ```toml
+//! benchmark = "split-digits"
+//! memory = 200                # or "64KiB"
+//! seeds = "0..5"
+//! epochs = 10                 # optional, like batch, drop_last, class_order, eval_head, validation, online
+//!
+//! [[method]]
+//! id = "cls-er"
+//! preset = "none"             # optional, like memory here
+//! set = { reg_weight = 2.0 }
+//! ```
+
+use serde::Deserialize;
+use std::path::Path;
+
+use super::args::SetupArgs;
+use super::compare::Arm;
+use super::error::CliError;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanFile {
+    benchmark: String,
+    memory: Option<Memory>,
+    seeds: Option<String>,
+    epochs: Option<u32>,
+    batch: Option<u32>,
+    drop_last: Option<bool>,
+    class_order: Option<String>,
+    eval_head: Option<String>,
+    validation: Option<f64>,
+    online: Option<bool>,
+    threads: Option<usize>,
+    method: Vec<Method>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Method {
+    id: String,
+    memory: Option<Memory>,
+    preset: Option<String>,
+    #[serde(default)]
+    set: toml::Table,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Memory {
+    Samples(u64),
+    Text(String),
+}
+
+impl Memory {
+    fn text(&self) -> String {
+        match self {
+            Memory::Samples(samples) => samples.to_string(),
+            Memory::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// Arms and seeds of a plan file. `given` supplies what a file does not say: data folder, plugins, isolation.
+pub fn read(path: &Path, given: &SetupArgs) -> Result<(Vec<Arm>, String), CliError> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| CliError::File { path: name.clone(), source })?;
+    let file: PlanFile =
+        toml::from_str(&text).map_err(|e| CliError::input(format!("{name}: {e}")))?;
+    if file.method.is_empty() {
+        return Err(CliError::input(format!("{name}: expected at least one [[method]]")));
+    }
+    let seeds = file.seeds.clone().unwrap_or_else(|| "0..3".into());
+    let arms = file.method.iter().map(|method| arm(&file, method, given));
+    Ok((arms.collect::<Result<_, _>>()?, seeds))
+}
+
+fn arm(file: &PlanFile, method: &Method, given: &SetupArgs) -> Result<Arm, CliError> {
+    let mut setup = given.clone();
+    setup.benchmark = file.benchmark.clone();
+    setup.memory = method.memory.as_ref().or(file.memory.as_ref()).map(Memory::text);
+    setup.preset = method.preset.clone().unwrap_or_else(|| "auto".into());
+    setup.threads = file.threads.unwrap_or(given.threads);
+    let stream = &mut setup.stream;
+    (stream.epochs, stream.batch, stream.drop_last) = (file.epochs, file.batch, file.drop_last);
+    if let Some(order) = &file.class_order {
+        stream.class_order = order.clone();
+    }
+    if let Some(head) = &file.eval_head {
+        stream.eval_head = head.clone();
+    }
+    stream.validation = file.validation.unwrap_or(0.0);
+    stream.online = file.online.unwrap_or(false);
+    setup.set.clear();
+    for (key, value) in &method.set {
+        let value = serde_json::to_string(value)
+            .map_err(|e| CliError::input(format!("{}: set.{key}: {e}", method.id)))?;
+        setup.set.push(format!("{key}={value}"));
+    }
+    Ok(Arm { method: method.id.clone(), setup })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<(Vec<Arm>, String), CliError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.toml");
+        std::fs::write(&path, text).unwrap();
+        read(&path, &SetupArgs::of_benchmark("split-digits", "10"))
+    }
+
+    #[test]
+    fn a_plan_file_names_arms() {
+        let text = "benchmark = \"split-mnist\"\nmemory = \"1MB\"\nseeds = \"0..2\"\nepochs = 2\n\
+                    [[method]]\nid = \"er\"\nset = { lr = 0.5 }\n[[method]]\nid = \"sgd\"\nmemory = 3\n";
+        let (arms, seeds) = parse(text).unwrap();
+        assert_eq!(seeds, "0..2");
+        assert_eq!((arms[0].method.as_str(), arms[1].method.as_str()), ("er", "sgd"));
+        assert_eq!(arms[0].setup.set, ["lr=0.5"]);
+        assert_eq!(arms[0].setup.memory.as_deref(), Some("1MB"));
+        assert_eq!(arms[1].setup.memory.as_deref(), Some("3"));
+        assert_eq!(arms[1].setup.stream.epochs, Some(2));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |text: &str| parse(text).err().expect("refused").to_string();
+        assert!(message("benchmrk = 1").contains("unknown field `benchmrk`"));
+        assert!(message("benchmark = \"x\"\nmethod = []").contains("at least one [[method]]"));
+    }
+}

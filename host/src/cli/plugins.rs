@@ -1,0 +1,120 @@
+//! `perdura plugins`.
+
+use perdura_abi::manifest::Description;
+use serde_json::{Value, json};
+use std::path::Path;
+
+use super::args::{
+    Format, PluginBuildArgs, PluginInfoArgs, PluginListArgs, PluginNewArgs, PluginsCommand,
+};
+use super::benchmarks::json as pretty;
+use super::error::CliError;
+use super::resolve::{description, preset_name};
+use super::{DONE, settings};
+use crate::plugin::{Found, SearchPath, inspect};
+use crate::scaffold::{self, BuildOptions, NewOptions, Sdk, Template};
+
+pub fn carry_out(command: &PluginsCommand) -> Result<u8, CliError> {
+    match command {
+        PluginsCommand::List(args) => list(args),
+        PluginsCommand::Info(args) => info(args)?,
+        PluginsCommand::New(args) => new(args)?,
+        PluginsCommand::Build(args) => build(args)?,
+    }
+    Ok(DONE)
+}
+
+fn list(args: &PluginListArgs) {
+    let scan = SearchPath::from_env(&args.plugins).scan();
+    if args.format == Format::Json {
+        let found = |f: &Found| json!({"manifest": f.manifest, "file": f.path, "sha256": f.sha256});
+        let refused: Vec<Value> = scan
+            .refused
+            .iter()
+            .map(|r| json!({"file": r.path, "code": r.error.code(), "error": r.error.to_string()}))
+            .collect();
+        let plugins: Vec<Value> = scan.found.iter().map(found).collect();
+        println!("{}", pretty(&json!({"plugins": plugins, "refused": refused})));
+        return;
+    }
+    for Found { path, manifest, .. } in &scan.found {
+        println!("{:24} {:10} {}", manifest.id, manifest.version, path.display());
+    }
+    if scan.found.is_empty() {
+        println!("no plugins found; see `perdura plugins new`");
+    }
+    for refused in &scan.refused {
+        eprintln!("refused ({}): {}", refused.error.code(), refused.error);
+    }
+}
+
+fn info(args: &PluginInfoArgs) -> Result<(), CliError> {
+    let as_file = Path::new(&args.method);
+    let found = match as_file.is_file() {
+        true => inspect(as_file)?,
+        false => SearchPath::from_env(&args.plugins).resolve(&args.method)?,
+    };
+    let description = description(&found)?;
+    if args.format == Format::Json {
+        let document = json!({
+            "manifest": found.manifest,
+            "description": description,
+            "file": found.path,
+            "sha256": found.sha256,
+        });
+        println!("{}", pretty(&document));
+        return Ok(());
+    }
+    let m = &found.manifest;
+    println!("{} {}: {}", m.id, m.version, description.summary);
+    if !description.paper.is_empty() {
+        println!("paper: {}", description.paper);
+    }
+    println!("licence {}, abi {}, {}, {}", m.licence, m.abi, m.rustc, m.target);
+    println!("file {}\nsha256 {}", found.path.display(), found.sha256);
+    println!("scenarios: {}", settings::list(&description.scenarios));
+    let views: Vec<String> = description.views.iter().map(|v| v.name.clone()).collect();
+    println!("views: {}", settings::list(&views));
+    println!("devices: {}\n\nhyper-parameters:", settings::list(&description.devices));
+    hyper_parameters(&description);
+    if !description.presets.is_empty() {
+        println!("\npresets:");
+    }
+    for preset in &description.presets {
+        println!("  {:20} {}", preset_name(preset), preset.source);
+    }
+    Ok(())
+}
+
+fn hyper_parameters(description: &Description) {
+    let Some(config) = description.config_default.as_object() else { return };
+    for (name, default) in config {
+        let about = &description.config_schema["properties"][name]["description"];
+        println!("  {name:20} {default:10} {}", about.as_str().unwrap_or_default());
+    }
+}
+
+fn new(args: &PluginNewArgs) -> Result<(), CliError> {
+    let options = NewOptions {
+        name: args.id.clone(),
+        dir: args.path.clone(),
+        like: args.like.parse::<Template>().map_err(CliError::Input)?,
+        sdk: args.sdk.as_deref().map(Sdk::parse),
+    };
+    let created = scaffold::new(&options)?;
+    let (id, dir) = (created.id, created.dir.display());
+    println!("{id} in {dir}\nnext: perdura plugins build {dir}");
+    Ok(())
+}
+
+fn build(args: &PluginBuildArgs) -> Result<(), CliError> {
+    let (path, install_dir) = (args.path.clone(), args.install.clone());
+    let installed = scaffold::build(
+        &BuildOptions { path, install_dir, cargo: None },
+        &mut |line| eprintln!("{line}"),
+    )?;
+    let Found { path, manifest, .. } = installed.found;
+    println!("{} {} installed as {}", manifest.id, manifest.version, path.display());
+    println!("next: perdura run {}", manifest.id);
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! What people see while runs go on: bars on a terminal, plain lines otherwise. Always on standard error;
+//! standard output is for results.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+
+use crate::run::{EventKind, Outcome};
+use crate::schedule::Watcher;
+use crate::trainer::Line;
+
+/// Bars where a person looks, lines where a file listens.
+pub fn watcher(jobs: usize) -> Box<dyn Watcher> {
+    match std::io::stderr().is_terminal() {
+        true => Box::new(Bars::new(jobs)),
+        false => Box::new(Lines { names: vec![String::new(); jobs], ended: 0 }),
+    }
+}
+
+struct Bars {
+    all: MultiProgress,
+    total: ProgressBar,
+    bars: Vec<Option<ProgressBar>>,
+    accuracies: Vec<Option<f64>>,
+}
+
+impl Bars {
+    fn new(jobs: usize) -> Self {
+        let all = MultiProgress::new();
+        let total = all.add(ProgressBar::new(jobs as u64));
+        let style = "{pos}/{len} runs done, {elapsed} elapsed";
+        total.set_style(ProgressStyle::with_template(style).expect("a fixed template"));
+        Bars { all, total, bars: (0..jobs).map(|_| None).collect(), accuracies: vec![None; jobs] }
+    }
+}
+
+impl Watcher for Bars {
+    fn started(&mut self, job: usize, name: &str) {
+        let bar = self.all.insert_before(&self.total, ProgressBar::new(0));
+        let style = "{prefix:28} {bar:30} {pos:>7}/{len:7} {msg}";
+        bar.set_style(ProgressStyle::with_template(style).expect("a fixed template"));
+        bar.set_prefix(name.to_owned());
+        self.bars[job] = Some(bar);
+        self.total.tick();
+    }
+
+    fn line(&mut self, job: usize, line: &Line) {
+        let Some(bar) = &self.bars[job] else { return };
+        match line {
+            Line::Progress(progress) => {
+                bar.set_length(progress.steps);
+                bar.set_position(progress.step);
+                let accuracy = self.accuracies[job].map_or_else(String::new, |a| format!(", {:.1} %", 100.0 * a));
+                let (at, of) = (progress.experience + 1, progress.experiences);
+                let speed = progress.steps_per_second;
+                bar.set_message(format!("steps, experience {at}/{of}, {speed:.0} steps/s{accuracy}"));
+            }
+            Line::Event(event) => {
+                if let EventKind::Scored { accuracy, .. } = &event.what {
+                    self.accuracies[job] = self.accuracies[job].or_else(|| mean(accuracy));
+                }
+                if let EventKind::ExperienceBegun { .. } = &event.what {
+                    self.accuracies[job] = None;
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, job: usize, outcome: &Outcome) {
+        if let Some(bar) = self.bars[job].take() {
+            bar.finish_and_clear();
+            if let Outcome::Failed(fault) = outcome {
+                let _ = self.all.println(format!("{} failed: {}", bar.prefix(), fault.message));
+            }
+        }
+        self.total.inc(1);
+    }
+}
+
+struct Lines {
+    names: Vec<String>,
+    ended: usize,
+}
+
+impl Watcher for Lines {
+    fn started(&mut self, job: usize, name: &str) {
+        self.names[job] = name.to_owned();
+    }
+
+    fn line(&mut self, job: usize, line: &Line) {
+        let name = &self.names[job];
+        if let Line::Event(event) = line
+            && let EventKind::Scored { after: Some(after), view, scenario, accuracy } = &event.what
+        {
+            let accuracy = mean(&accuracy[..accuracy.len().min(*after as usize + 1)]);
+            let accuracy = accuracy.map_or_else(|| "-".into(), |a| format!("{:.2} %", 100.0 * a));
+            eprintln!("{name}: after experience {}: {view} {scenario} {accuracy}", after + 1);
+        }
+    }
+
+    fn ended(&mut self, job: usize, outcome: &Outcome) {
+        self.ended += 1;
+        let (name, ended, all) = (&self.names[job], self.ended, self.names.len());
+        match outcome {
+            Outcome::Finished => eprintln!("{name}: done ({ended} of {all})"),
+            Outcome::Failed(fault) => {
+                eprintln!("{name}: failed in {}: {}: {}", fault.call, fault.kind, fault.message);
+            }
+        }
+    }
+}
+
+fn mean(values: &[Option<f64>]) -> Option<f64> {
+    let known: Vec<f64> = values.iter().flatten().copied().collect();
+    (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+}

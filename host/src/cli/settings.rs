@@ -1,0 +1,97 @@
+//! Hyper-parameters: defaults of the plugin, then the preset, then `--set`. Unknown keys are refused.
+
+use perdura_abi::manifest::{Description, Preset};
+use serde_json::Value;
+
+use super::error::CliError;
+use super::resolve::typed_value;
+
+/// The complete hyper-parameters.
+pub fn config(
+    description: &Description,
+    preset: Option<&Preset>,
+    set: &[String],
+) -> Result<Value, CliError> {
+    let mut config = description.config_default.clone();
+    let id = &description.id;
+    for (key, value) in preset.iter().flat_map(|p| &p.method) {
+        let of = format!("preset of {id}");
+        put(&mut config, key, value.clone(), &of)?;
+    }
+    for setting in set {
+        let Some((key, value)) = setting.split_once('=') else {
+            return Err(CliError::input(format!("--set `{setting}`: expected key=value")));
+        };
+        put(&mut config, key.trim(), typed_value(value.trim()), id)?;
+    }
+    Ok(config)
+}
+
+/// Sets `a.b.c` in nested objects that have this key already.
+fn put(config: &mut Value, key: &str, value: Value, of: &str) -> Result<(), CliError> {
+    let mut place = config;
+    for part in key.split('.') {
+        let names: Vec<String> = match place.as_object() {
+            Some(object) => object.keys().cloned().collect(),
+            None => Vec::new(),
+        };
+        place = match place.get_mut(part) {
+            Some(inner) => inner,
+            None => {
+                return Err(CliError::input(format!(
+                    "{of} has no hyper-parameter `{key}`{}; it has: {}",
+                    did_you_mean(part, &names),
+                    list(&names)
+                )));
+            }
+        };
+    }
+    *place = value;
+    Ok(())
+}
+
+/// ` (did you mean `x`?)`, where a name is near enough.
+pub fn did_you_mean(found: &str, names: &[String]) -> String {
+    let distance = |name: &String| strsim::damerau_levenshtein(found, name);
+    match names.iter().min_by_key(|name| distance(name)) {
+        Some(name) if distance(name) <= 1 + found.len() / 3 => format!(" (did you mean `{name}`?)"),
+        _ => String::new(),
+    }
+}
+
+/// Names with commas between them.
+pub fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn description() -> Description {
+        let config_default = json!({"lr": 0.1, "hidden": [100], "teacher": {"rate": 1.0}});
+        Description { id: "lab/x".into(), config_default, ..Description::default() }
+    }
+
+    #[test]
+    fn later_settings_win() {
+        let method = [("lr".to_string(), json!(0.03))].into();
+        let preset = Preset { method, ..Preset::default() };
+        let set = ["hidden=[10, 20]".to_string(), "teacher.rate=0.5".into()];
+        let config = config(&description(), Some(&preset), &set).unwrap();
+        assert_eq!(config, json!({"lr": 0.03, "hidden": [10, 20], "teacher": {"rate": 0.5}}));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_the_nearest() {
+        let message = |set: &str| config(&description(), None, &[set.into()]).unwrap_err().to_string();
+        assert_eq!(
+            message("hiden=1"),
+            "lab/x has no hyper-parameter `hiden` (did you mean `hidden`?); \
+             it has: hidden, lr, teacher"
+        );
+        assert!(message("lr.x=1").starts_with("lab/x has no hyper-parameter `lr.x`; it has: none"));
+        assert!(message("lr").contains("expected key=value"));
+    }
+}

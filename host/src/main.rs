@@ -1,0 +1,5 @@
+//! The `perdura` command.
+
+fn main() -> std::process::ExitCode {
+    perdura::cli::main()
+}

@@ -1,0 +1,152 @@
+//! Many runs side by side: each in a process of its own, started when a place is free. A run that fails,
+//! whatever way, leaves a summary that says so and does not touch the others.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crate::run::{Fault, Outcome, Resources, RunError, RunFolder, Summary};
+use crate::trainer::Line;
+
+/// A run to be executed.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Folder of the run, with its plan.
+    pub folder: PathBuf,
+    /// What people call it.
+    pub name: String,
+    /// Threads of its learner.
+    pub threads: usize,
+    /// Arguments of `perdura execute`, the folder first.
+    pub arguments: Vec<std::ffi::OsString>,
+}
+
+/// Is told what happens. Jobs are named by their index.
+pub trait Watcher {
+    fn started(&mut self, job: usize, name: &str);
+    fn line(&mut self, job: usize, line: &Line);
+    fn ended(&mut self, job: usize, outcome: &Outcome);
+}
+
+enum News {
+    Line(usize, Box<Line>),
+    /// Standard output has ended; what the process said on standard error.
+    Silence(usize, String),
+}
+
+struct Running {
+    child: Child,
+    reader: JoinHandle<()>,
+}
+
+/// Executes all jobs, at most `parallel` at a time. Returns their outcomes in order.
+pub fn run_all(
+    jobs: &[Job],
+    parallel: usize,
+    watcher: &mut dyn Watcher,
+) -> Result<Vec<Outcome>, RunError> {
+    let mut waiting: VecDeque<usize> = (0..jobs.len()).collect();
+    let mut running: Vec<Option<Running>> = jobs.iter().map(|_| None).collect();
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; jobs.len()];
+    let (sender, receiver): (Sender<News>, Receiver<News>) = channel();
+    let mut busy = 0;
+    while busy > 0 || !waiting.is_empty() {
+        while busy < parallel
+            && let Some(job) = waiting.pop_front()
+        {
+            watcher.started(job, &jobs[job].name);
+            match start(job, &jobs[job], sender.clone()) {
+                Ok(process) => {
+                    running[job] = Some(process);
+                    busy += 1;
+                }
+                Err(error) => {
+                    let outcome = settle(&jobs[job], None, &format!("cannot be started: {error}"))?;
+                    watcher.ended(job, &outcome);
+                    outcomes[job] = Some(outcome);
+                }
+            }
+        }
+        match receiver.recv() {
+            Ok(News::Line(job, line)) => watcher.line(job, &line),
+            Ok(News::Silence(job, said)) => {
+                let mut process = running[job].take().expect("a job falls silent once");
+                let status = process.child.wait().ok();
+                let _ = process.reader.join();
+                let outcome = settle(&jobs[job], status, &said)?;
+                watcher.ended(job, &outcome);
+                outcomes[job] = Some(outcome);
+                busy -= 1;
+            }
+            Err(_) => break,
+        }
+    }
+    Ok(outcomes.into_iter().map(|o| o.expect("every job has ended")).collect())
+}
+
+fn start(index: usize, job: &Job, sender: Sender<News>) -> std::io::Result<Running> {
+    let threads = job.threads.to_string();
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("execute").args(&job.arguments);
+    // Set before the process starts: thread pools read them once.
+    for variable in ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
+        command.env(variable, &threads);
+    }
+    command.env(crate::worker::HOST_VARIABLE, std::process::id().to_string());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let output = child.stdout.take().expect("piped above");
+    let mut errors = child.stderr.take().expect("piped above");
+    let reader = std::thread::spawn(move || {
+        let complaints = std::thread::spawn(move || {
+            let mut said = String::new();
+            let _ = errors.read_to_string(&mut said);
+            said
+        });
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // A line that is not ours was printed by a plugin in this process.
+            if let Ok(line) = serde_json::from_str(&line) {
+                let _ = sender.send(News::Line(index, Box::new(line)));
+            }
+        }
+        let said = complaints.join().unwrap_or_default();
+        let _ = sender.send(News::Silence(index, said));
+    });
+    Ok(Running { child, reader })
+}
+
+/// The outcome of a job that has ended. A process that left no summary gets one.
+fn settle(job: &Job, status: Option<ExitStatus>, said: &str) -> Result<Outcome, RunError> {
+    let folder = RunFolder::open(&job.folder)?;
+    if let Some(summary) = folder.summary()? {
+        return Ok(summary.outcome);
+    }
+    let plan = folder.plan()?;
+    let last: Vec<String> = said.lines().map(str::to_owned).collect();
+    let last_log = last[last.len().saturating_sub(20)..].to_vec();
+    let message = last.iter().find_map(|l| l.strip_prefix("error: ")).unwrap_or("").to_owned();
+    let fault = Fault {
+        step: None,
+        call: "run".into(),
+        kind: status.map_or_else(|| "not started".into(), ended_how),
+        message: if status.is_none() { said.to_owned() } else { message },
+        location: None,
+        last_log,
+    };
+    let outcome = Outcome::Failed(fault);
+    let resources = Resources { format: Resources::FORMAT, ..Resources::default() };
+    folder.finish(&Summary::empty(&plan, outcome.clone()), &resources)?;
+    Ok(outcome)
+}
+
+fn ended_how(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("the process of the run was ended by signal {signal}"),
+        (None, Some(code)) => format!("the process of the run left with exit code {code}"),
+        (None, None) => "the process of the run ended".into(),
+    }
+}
