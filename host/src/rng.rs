@@ -1,5 +1,6 @@
-//! Random streams by key. A key is (run seed, purpose, indices), never a plugin: two learners that ask for
-//! the same thing get the same chance. Nothing has to be saved, because a stream can be made again.
+//! Random streams by key. A key is (run seed, purpose, indices), never a plugin: two learners that
+//! ask for the same thing get the same chance. Nothing has to be saved, because a stream can be
+//! made again.
 
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
 use sha2::{Digest, Sha256};
@@ -18,7 +19,8 @@ pub fn call_seed(seed: u64, purpose: &str, index: u64) -> u64 {
     u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
 }
 
-/// A number below `bound`, each equally likely (Lemire 2019, "Fast Random Integer Generation in an Interval").
+/// A number below `bound`, each equally likely (Lemire 2019, "Fast Random Integer Generation in an
+/// Interval").
 ///
 /// Written here, not taken from a library, so that no update of one can move a published result.
 pub fn below(rng: &mut Rng, bound: u64) -> u64 {

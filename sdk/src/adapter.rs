@@ -122,7 +122,7 @@ fn predict<L: ContinualLearner>(
     let tensors = message.tensors.as_slice();
     let inputs: &[f32] = elements(tensors, header.inputs, "inputs")?;
     let width = context.input_width();
-    if width == 0 || inputs.len() % width != 0 {
+    if width == 0 || !inputs.len().is_multiple_of(width) {
         let found = inputs.len();
         return Err(Error::message(format!("inputs: {found} values are no rows of {width}")));
     }

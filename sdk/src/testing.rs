@@ -5,7 +5,7 @@ use perdura_abi::message::{
     ContextMsg, CreateMsg, Declaration, DrawMsg, DrawsMsg, ExperienceMsg, Grants, IterateReply,
     NextReply, PredictMsg, PredictReply, ReportMsg, RowsMsg, SeedMsg, StepMsg, ValidationReply,
 };
-use perdura_abi::serve::{Answers, Serve, with_host};
+use perdura_abi::serve::{Answerer, Parts, with_handle};
 use perdura_abi::table::LearnerAbi;
 use perdura_abi::{AbiError, ErrorKind, HostOp, Message, MessageBuf, Op, Reply};
 use std::collections::VecDeque;
@@ -100,12 +100,27 @@ pub struct Script {
     pub validation: Option<f64>,
     /// Every call to the host: its name and its header.
     pub calls: Vec<(String, serde_json::Value)>,
+    answer: MessageBuf,
     current: VecDeque<Samples>,
     state: Vec<u8>,
     state_read: usize,
 }
 
-impl Serve for Script {
+impl Answerer for Script {
+    fn answer(&mut self, op: HostOp, message: Message<'_>) -> Result<Parts<'_>, AbiError> {
+        let mut answer = std::mem::take(&mut self.answer);
+        answer.clear();
+        let answered = self.serve(op, message, &mut answer);
+        self.answer = answer;
+        answered.map(|()| Parts::from(&self.answer))
+    }
+
+    fn log(&mut self, message: Message<'_>) -> Result<(), AbiError> {
+        self.serve(HostOp::LOG, message, &mut MessageBuf::new())
+    }
+}
+
+impl Script {
     fn serve(
         &mut self,
         op: HostOp,
@@ -176,7 +191,6 @@ impl Observed {
 /// One learner under test.
 pub struct Driver<L: ContinualLearner> {
     instance: Instance<L>,
-    answers: Answers,
     seed: u64,
     step: u64,
     /// What the host answers, and what it was asked.
@@ -196,20 +210,20 @@ impl<L: ContinualLearner> Driver<L> {
     pub fn from_json(config: serde_json::Value, setting: Setting) -> Result<Self, AbiError> {
         let Setting { context, seed } = setting;
         let create = CreateMsg { config, context, seed, log_level: "error".into() };
-        let (mut script, mut answers) = (Script::default(), Answers::default());
+        let mut script = Script::default();
         let message = MessageBuf::of_header(&create);
-        let instance = with_host(&mut script, &mut answers, |host| {
+        let instance = with_handle(&mut script, |host| {
             message.with(|message| Instance::create(message, host))
         })?;
         let declaration = Declaration::default();
-        let mut driver = Driver { instance, answers, seed, step: 0, script, declaration };
+        let mut driver = Driver { instance, seed, step: 0, script, declaration };
         driver.declaration = header(&driver.call(Op::DECLARE, &MessageBuf::new())?)?;
         Ok(driver)
     }
 
     /// One operation, as a host would call it.
     pub fn call(&mut self, op: Op, message: &MessageBuf) -> Result<Reply, AbiError> {
-        with_host(&mut self.script, &mut self.answers, |host| {
+        with_handle(&mut self.script, |host| {
             message.with(|message| self.instance.call(op, message, host))
         })
         .into_result()

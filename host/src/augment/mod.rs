@@ -1,5 +1,6 @@
-//! From stored u8 pixels to the f32 inputs of a learner: crop and flip where the benchmark says so, then
-//! normalise through a table. Chance comes from the caller's stream; nothing is kept between samples.
+//! From stored u8 pixels to the f32 inputs of a learner: crop and flip where the benchmark says so,
+//! then normalise through a table. Chance comes from the caller's stream; nothing is kept between
+//! samples.
 
 use perdura_abi::message::Profile;
 
@@ -12,7 +13,8 @@ type Table = [f32; 256];
 /// Random transforms of the profile `train`; the default has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrainAugment {
-    /// The image is padded by so many zero pixels on each side, then cropped at random to its own size.
+    /// The image is padded by so many zero pixels on each side, then cropped at random to its own
+    /// size.
     pub crop_padding: usize,
     /// Mirrored left to right with probability 1/2.
     pub flip: bool,
@@ -34,8 +36,8 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    /// Inputs are `pixel / scale`, by division in f32; where statistics are given, one per channel, they are
-    /// `(pixel / scale - mean) / deviation`.
+    /// Inputs are `pixel / scale`, by division in f32; where statistics are given, one per channel,
+    /// they are `(pixel / scale - mean) / deviation`.
     ///
     /// # Panics
     /// When the number of statistics is neither 0 nor that of the channels.
@@ -106,31 +108,41 @@ impl Pixels {
         }
     }
 
-    /// Row by row: the border is filled, the rest looked up, so that no pixel asks where it lies.
+    /// Upright, the pixels that crop and image share are looked up in one run from the first to the
+    /// last; what wraps from row to row falls on the border, which is filled afterwards. So no
+    /// pixel asks where it lies.
     fn normalise_window(&self, window: Window, image: &[u8], out: &mut [f32]) {
         let ImageShape { height, width, .. } = self.shape;
         let rows = window.overlap(window.down, height);
         let columns = window.overlap(window.right, width);
+        if rows.count == 0 || columns.count == 0 {
+            let planes = out.chunks_exact_mut(height * width);
+            planes.zip(&self.tables).for_each(|(plane, table)| plane.fill(table[0]));
+            return;
+        }
+        let start = match window.flip {
+            false => columns.to,
+            true => width - columns.to - columns.count,
+        };
+        let run = (rows.count - 1) * width + columns.count;
         let planes = image.chunks_exact(height * width).zip(out.chunks_exact_mut(height * width));
         for (table, (from, to)) in self.tables.iter().zip(planes) {
             let zero = table[0];
             to[..rows.to * width].fill(zero);
             to[(rows.to + rows.count) * width..].fill(zero);
-            let from = from[rows.from * width..].chunks_exact(width);
-            let to = to[rows.to * width..].chunks_exact_mut(width);
-            for (from, to) in from.zip(to).take(rows.count) {
-                let from = &from[columns.from..columns.from + columns.count];
-                let start = match window.flip {
-                    false => columns.to,
-                    true => width - columns.to - columns.count,
-                };
-                to[..start].fill(zero);
-                to[start + columns.count..].fill(zero);
-                let to = &mut to[start..start + columns.count];
-                match window.flip {
-                    false => look_up(table, from, to),
-                    true => look_up_reversed(table, from, to),
+            let from = &from[rows.from * width + columns.from..][..run];
+            let to = &mut to[rows.to * width..][..rows.count * width];
+            match window.flip {
+                false => look_up(table, from, &mut to[start..][..run]),
+                true => {
+                    for (from, to) in from.chunks(width).zip(to.chunks_exact_mut(width)) {
+                        let (from, to) = (&from[..columns.count], &mut to[start..]);
+                        look_up_reversed(table, from, &mut to[..columns.count]);
+                    }
                 }
+            }
+            for border in (0..start).chain(start + columns.count..width) {
+                to.iter_mut().skip(border).step_by(width).for_each(|pixel| *pixel = zero);
             }
         }
     }
@@ -162,15 +174,42 @@ impl Window {
     }
 }
 
+/// Eight pixels at a time, read as one word; where they do not come out even, the last eight
+/// overlap the ones before. Measured on CIFAR rows: twice as fast as pixel by pixel when reversed.
+#[inline(always)]
 fn look_up(table: &Table, from: &[u8], to: &mut [f32]) {
-    for (to, &pixel) in to.iter_mut().zip(from) {
-        *to = table[usize::from(pixel)];
+    let words = from.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+    for (word, to) in words.zip(to.as_chunks_mut::<8>().0) {
+        spread(table, word, to);
+    }
+    match (from.last_chunk(), to.last_chunk_mut()) {
+        _ if from.len().is_multiple_of(8) => {}
+        (Some(word), Some(to)) => spread(table, u64::from_le_bytes(*word), to),
+        _ => to.iter_mut().zip(from).for_each(|(to, &pixel)| *to = table[usize::from(pixel)]),
     }
 }
 
+/// The same with the order turned round, by reading each word from its other end.
+#[inline(always)]
 fn look_up_reversed(table: &Table, from: &[u8], to: &mut [f32]) {
-    for (to, &pixel) in to.iter_mut().zip(from.iter().rev()) {
-        *to = table[usize::from(pixel)];
+    let words = from.as_rchunks::<8>().1.iter().rev().map(|word| u64::from_be_bytes(*word));
+    for (word, to) in words.zip(to.as_chunks_mut::<8>().0) {
+        spread(table, word, to);
+    }
+    match (from.first_chunk(), to.last_chunk_mut()) {
+        _ if from.len().is_multiple_of(8) => {}
+        (Some(word), Some(to)) => spread(table, u64::from_be_bytes(*word), to),
+        _ => to.iter_mut().zip(from.iter().rev()).for_each(|(to, &p)| *to = table[usize::from(p)]),
+    }
+}
+
+/// Two values are put together before they are stored, which halves the stores.
+#[inline(always)]
+fn spread(table: &Table, word: u64, to: &mut [f32; 8]) {
+    let bits = |place: usize| u64::from(table[usize::from((word >> (8 * place)) as u8)].to_bits());
+    for (pair, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        let both = bits(2 * pair) | bits(2 * pair + 1) << 32;
+        *to = [f32::from_bits(both as u32), f32::from_bits((both >> 32) as u32)];
     }
 }
 

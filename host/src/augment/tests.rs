@@ -55,6 +55,31 @@ fn windows_move_and_mirror_the_image() {
     assert_eq!(window(2, 0, false), [0.0, 4.0, 5.0, 0.0, 0.0, 0.0]);
 }
 
+/// Wide enough for whole words, with and without a rest, against one pixel at a time.
+#[test]
+fn windows_of_every_width_equal_the_definition() {
+    for width in 1..20usize {
+        let shape = ImageShape { channels: 2, height: 4, width };
+        let image: Vec<u8> = (1..=shape.len() as u8).collect();
+        let pixels = Pixels::new(shape, 1.0, &[], TrainAugment::default());
+        for (down, right, flip) in (0..50).map(|i| (i / 10, i / 2 % 5, i % 2 == 1)) {
+            let window = Window { padding: 2, down, right, flip };
+            let mut out = vec![f32::NAN; shape.len()];
+            pixels.normalise_window(window, &image, &mut out);
+            for (place, &value) in out.iter().enumerate() {
+                let (plane, y, x) = (place / (4 * width), place / width % 4, place % width);
+                let x = if flip { width - 1 - x } else { x };
+                let inside = (2..6).contains(&(y + down)) && (2..2 + width).contains(&(x + right));
+                let expected = match inside {
+                    true => image[(plane * 4 + y + down - 2) * width + x + right - 2],
+                    false => 0,
+                };
+                assert_eq!(value, f32::from(expected), "{window:?}, width {width}, place {place}");
+            }
+        }
+    }
+}
+
 #[test]
 fn padding_is_the_pixel_zero_before_normalisation() {
     let statistics = [ChannelStatistics { mean: 1.0, deviation: 0.5 }];

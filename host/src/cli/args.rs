@@ -6,8 +6,10 @@ use std::path::PathBuf;
 /// Runs continual-learning methods on equal terms and compares them.
 #[derive(Parser, Debug)]
 #[command(name = "perdura", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 all went well; 1 a run failed, its results so far are kept; \
-    2 the input was refused and nothing was started.")]
+#[command(
+    after_help = "Exit codes: 0 all went well; 1 a run failed, its results so far are kept; \
+    2 the input was refused and nothing was started."
+)]
 pub struct Cli {
     /// Show more of what happens (-v: steps of the host, -vv: everything).
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

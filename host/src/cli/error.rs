@@ -25,7 +25,7 @@ pub enum CliError {
     Execute(#[from] ExecuteError),
     /// The learner of a plan could not even be made.
     #[error("{method} cannot be created with these settings: {fault}")]
-    Create { method: String, fault: CallFault },
+    Create { method: String, fault: Box<CallFault> },
     #[error("{0}")]
     Input(String),
     #[error("{path}: {source}")]

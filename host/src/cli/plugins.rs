@@ -109,10 +109,10 @@ fn new(args: &PluginNewArgs) -> Result<(), CliError> {
 
 fn build(args: &PluginBuildArgs) -> Result<(), CliError> {
     let (path, install_dir) = (args.path.clone(), args.install.clone());
-    let installed = scaffold::build(
-        &BuildOptions { path, install_dir, cargo: None },
-        &mut |line| eprintln!("{line}"),
-    )?;
+    let installed =
+        scaffold::build(&BuildOptions { path, install_dir, cargo: None }, &mut |line| {
+            eprintln!("{line}")
+        })?;
     let Found { path, manifest, .. } = installed.found;
     println!("{} {} installed as {}", manifest.id, manifest.version, path.display());
     println!("next: perdura run {}", manifest.id);

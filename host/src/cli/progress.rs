@@ -49,10 +49,13 @@ impl Watcher for Bars {
             Line::Progress(progress) => {
                 bar.set_length(progress.steps);
                 bar.set_position(progress.step);
-                let accuracy = self.accuracies[job].map_or_else(String::new, |a| format!(", {:.1} %", 100.0 * a));
+                let accuracy = self.accuracies[job]
+                    .map_or_else(String::new, |a| format!(", {:.1} %", 100.0 * a));
                 let (at, of) = (progress.experience + 1, progress.experiences);
                 let speed = progress.steps_per_second;
-                bar.set_message(format!("steps, experience {at}/{of}, {speed:.0} steps/s{accuracy}"));
+                bar.set_message(format!(
+                    "steps, experience {at}/{of}, {speed:.0} steps/s{accuracy}"
+                ));
             }
             Line::Event(event) => {
                 if let EventKind::Scored { accuracy, .. } = &event.what {

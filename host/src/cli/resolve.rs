@@ -24,11 +24,7 @@ pub struct Resolved {
 }
 
 /// Plans for one method with some seeds. The learner is created once to see that it accepts its settings.
-pub fn plans(
-    method: &str,
-    setup: &SetupArgs,
-    seeds: &[u64],
-) -> Result<Vec<Resolved>, CliError> {
+pub fn plans(method: &str, setup: &SetupArgs, seeds: &[u64]) -> Result<Vec<Resolved>, CliError> {
     let found = SearchPath::from_env(&setup.plugins).resolve(method)?;
     let description = description(&found)?;
     let capacity = setup.memory.as_deref().map(str::parse::<Capacity>).transpose();
@@ -184,11 +180,10 @@ fn try_out(
     };
     let attempt = spawn(&options, &create, &mut NoServices);
     let declared = attempt.and_then(|mut port| declared(&mut port));
-    let declaration = declared.map_err(|fault| CliError::Create { method: method.clone(), fault })?;
-    let empty = matches!(
-        plan.memory,
-        None | Some(MemorySize::Samples(0)) | Some(MemorySize::Bytes(0))
-    );
+    let declaration = declared
+        .map_err(|fault| CliError::Create { method: method.clone(), fault: Box::new(fault) })?;
+    let empty =
+        matches!(plan.memory, None | Some(MemorySize::Samples(0)) | Some(MemorySize::Bytes(0)));
     check_declaration(&declaration, benchmark, !empty)
         .map_err(|problem| CliError::input(format!("{method}: {problem}")))
 }

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_with_the_nearest() {
-        let message = |set: &str| config(&description(), None, &[set.into()]).unwrap_err().to_string();
+        let message =
+            |set: &str| config(&description(), None, &[set.into()]).unwrap_err().to_string();
         assert_eq!(
             message("hiden=1"),
             "lab/x has no hyper-parameter `hiden` (did you mean `hidden`?); \

@@ -1,5 +1,5 @@
-//! The digits compiled into the binary, so that a demonstration needs neither network nor folder. Origin and
-//! licence are in `digits/ATTRIBUTION.md`.
+//! The digits compiled into the binary, so that a demonstration needs neither network nor folder.
+//! Origin and licence are in `digits/ATTRIBUTION.md`.
 
 use std::io::Read;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What can be wrong with a data set. Each message names the file, what was expected, what was found and
-//! the way out.
+//! What can be wrong with a data set. Each message names the file, what was expected, what was
+//! found and the way out.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,14 @@ pub enum DataError {
     Unknown { name: String },
 
     #[error(
-        "the data set `{name}` is read from disk and no folder is given; name the folder that holds it with \
-         --data-dir or PERDURA_DATA"
+        "the data set `{name}` is read from disk and no folder is given; name the folder \
+         that holds it with --data-dir or PERDURA_DATA"
     )]
     NoFolder { name: String },
 
     #[error(
-        "no file {file}; looked for {}; put it there, or name another folder with --data-dir or PERDURA_DATA",
+        "no file {file}; looked for {}; put it there, or name another folder with --data-dir \
+         or PERDURA_DATA",
         list(looked)
     )]
     Missing { file: String, looked: Vec<PathBuf> },

@@ -1,5 +1,6 @@
-//! The IDX format: a big-endian header (magic number, then one length per axis) and bytes. Plain or gzip, told
-//! apart by the content. Only the two kinds MNIST uses are read: u8 vectors and stacks of u8 images.
+//! The IDX format: a big-endian header (magic number, then one length per axis) and bytes. Plain or
+//! gzip, told apart by the content. Only the two kinds MNIST uses are read: u8 vectors and stacks
+//! of u8 images.
 //! Source: <http://yann.lecun.com/exdb/mnist/>.
 
 use std::fs::File;
@@ -89,8 +90,8 @@ impl<'a> IdxFile<'a> {
         }
     }
 
-    /// The body. Asks for one byte more than it should hold: that notices bytes left over, and makes the
-    /// gzip reader check the sum at the end.
+    /// The body. Asks for one byte more than it should hold: that notices bytes left over, and
+    /// makes the gzip reader check the sum at the end.
     fn read_items(&mut self, count: usize, size: usize, kind: &str) -> Result<Vec<u8>, DataError> {
         if count == 0 {
             return Err(self.damaged(format!("at least one of its {kind}"), "a count of 0"));

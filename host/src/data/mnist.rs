@@ -1,4 +1,5 @@
-//! MNIST in its published files: four IDX files, plain or `.gz`, in `<data_dir>/mnist` or `<data_dir>`.
+//! MNIST in its published files: four IDX files, plain or `.gz`, in `<data_dir>/mnist` or
+//! `<data_dir>`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Data sets as they lie in memory: u8 images and labels, in file order. Nothing here knows of experiences,
-//! class orders or augmentation; that is [`crate::stream`] and [`crate::augment`].
+//! Data sets as they lie in memory: u8 images and labels, in file order. Nothing here knows of
+//! experiences, class orders or augmentation; that is [`crate::stream`] and [`crate::augment`].
 
 mod digits;
 mod error;

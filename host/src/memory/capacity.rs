@@ -51,7 +51,8 @@ const UNITS: [(&str, u64); 8] = [
 /// The text is no capacity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no size of a memory; expected samples such as 200, or bytes such as 64KiB, 1MB or 5000B"
+    "`{0}` is no size of a memory; expected samples such as 200, or bytes such as 64KiB, \
+     1MB or 5000B"
 )]
 pub struct ParseCapacityError(String);
 

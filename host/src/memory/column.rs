@@ -1,5 +1,5 @@
-//! Columns: numbers that a learner keeps beside each sample, such as the logits it gave then. A column's value
-//! belongs to the sample, not to the slot: it goes when the sample goes.
+//! Columns: numbers that a learner keeps beside each sample, such as the logits it gave then. A
+//! column's value belongs to the sample, not to the slot: it goes when the sample goes.
 
 use perdura_abi::message::Column;
 
@@ -63,14 +63,15 @@ pub(super) fn check(columns: &[Column]) -> Result<(), MemoryError> {
 }
 
 impl ReplayMemory {
-    /// The value beside a slot's sample; `None` where none was written or no such column is declared.
+    /// The value beside a slot's sample; `None` where none was written or no such column is
+    /// declared.
     pub fn column(&self, name: &str, slot: u32) -> Option<&[f32]> {
         let column = self.columns.iter().find(|column| column.name == name)?;
         (column.present[slot as usize] == 1).then(|| column.row(slot as usize))
     }
 
-    /// Writes a column beside the sample `uid` in `slot`. `false`: the slot holds another sample by now, and
-    /// nothing was written.
+    /// Writes a column beside the sample `uid` in `slot`. `false`: the slot holds another sample by
+    /// now, and nothing was written.
     ///
     /// # Errors
     /// An unknown column or slot, or values of another width or not finite.
@@ -98,7 +99,8 @@ impl ReplayMemory {
         Ok(true)
     }
 
-    /// Appends the values (zero where absent) and presence marks of some slots, as a draw delivers them.
+    /// Appends the values (zero where absent) and presence marks of some slots, as a draw delivers
+    /// them.
     ///
     /// # Errors
     /// An unknown column.

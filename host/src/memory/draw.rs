@@ -1,5 +1,5 @@
-//! Which samples count for a request, and drawing from them. Neither can fail: a memory that holds too little
-//! gives what it has.
+//! Which samples count for a request, and drawing from them. Neither can fail: a memory that holds
+//! too little gives what it has.
 
 use perdura_abi::message::Filter;
 
@@ -45,7 +45,8 @@ impl Candidates {
     }
 }
 
-/// Above this many, a draw without replacement shuffles all candidates instead of looking for repetitions.
+/// Above this many, a draw without replacement shuffles all candidates instead of looking for
+/// repetitions.
 const SCATTERED_MAX: usize = 512;
 
 impl ReplayMemory {
@@ -61,8 +62,9 @@ impl ReplayMemory {
         }
     }
 
-    /// Fills `out` with slots in random order: `count` of them, each equally likely and, without replacement,
-    /// none twice. Fewer candidates than `count` give all of them, no candidates give none.
+    /// Fills `out` with slots in random order: `count` of them, each equally likely and, without
+    /// replacement, none twice. Fewer candidates than `count` give all of them, no candidates give
+    /// none.
     pub fn draw(
         &self,
         candidates: &Candidates,
@@ -97,8 +99,8 @@ impl ReplayMemory {
 
 /// `count` distinct numbers below `available`, in random order.
 ///
-/// A large share is drawn by shuffling all numbers. A small one by Floyd's algorithm (Bentley and Floyd 1987, "A
-/// Sample of Brilliance"), which needs no room for the numbers that are not drawn.
+/// A large share is drawn by shuffling all numbers. A small one by Floyd's algorithm (Bentley and
+/// Floyd 1987, "A Sample of Brilliance"), which needs no room for the numbers that are not drawn.
 fn draw_distinct(available: usize, count: usize, rng: &mut Rng, out: &mut Vec<u32>) {
     if count > SCATTERED_MAX || available <= 4 * count {
         out.extend(0..available as u32);

@@ -7,8 +7,8 @@ pub enum MemoryError {
     NoSamples,
 
     #[error(
-        "a memory of {bytes} bytes holds no sample, each takes {bytes_per_sample} bytes; choose --memory \
-         {bytes_per_sample}B or more"
+        "a memory of {bytes} bytes holds no sample, each takes {bytes_per_sample} bytes; choose \
+         --memory {bytes_per_sample}B or more"
     )]
     NoBytes { bytes: u64, bytes_per_sample: u64 },
 
@@ -34,8 +34,8 @@ pub enum MemoryError {
     Slot { slot: u64, samples: usize },
 
     #[error(
-        "a sample cannot be placed in slot {slot}: the memory holds {samples} of at most {capacity} samples; \
-         choose one of their slots, or the next one while there is room"
+        "a sample cannot be placed in slot {slot}: the memory holds {samples} of at most \
+         {capacity} samples; choose one of their slots, or the next one while there is room"
     )]
     Place { slot: usize, samples: usize, capacity: usize },
 
@@ -46,12 +46,14 @@ pub enum MemoryError {
     ReplaceTooMany { found: usize, capacity: usize },
 
     #[error(
-        "sample {uid} is neither in the memory nor in the current experience; name only samples of these two"
+        "sample {uid} is neither in the memory nor in the current experience; name only \
+         samples of these two"
     )]
     UnknownSample { uid: u64 },
 
     #[error(
-        "the stored memory does not hold together: {reason}; it was written by other code or is damaged"
+        "the stored memory does not hold together: {reason}; it was written by other code or \
+         is damaged"
     )]
     Snapshot { reason: String },
 }

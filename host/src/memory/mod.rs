@@ -1,6 +1,7 @@
-//! The replay memory: u8 images with label, identity, experience and group, and named columns of numbers that
-//! a learner keeps beside them. The host owns it and all chance in it; a learner asks for draws and writes
-//! columns. When samples enter and which request is drawn is the trainer's concern.
+//! The replay memory: u8 images with label, identity, experience and group, and named columns of
+//! numbers that a learner keeps beside them. The host owns it and all chance in it; a learner asks
+//! for draws and writes columns. When samples enter and which request is drawn is the trainer's
+//! concern.
 
 mod capacity;
 mod column;
@@ -58,7 +59,8 @@ impl ReplayMemory {
     /// An empty memory for images of `image_len` bytes.
     ///
     /// # Errors
-    /// A capacity that holds no sample or more than can be counted; columns of width 0 or with one name.
+    /// A capacity that holds no sample or more than can be counted; columns of width 0 or with one
+    /// name.
     pub fn new(
         capacity: Capacity,
         image_len: usize,

@@ -15,8 +15,9 @@ fn sample(uid: u64) -> Sample<'static> {
     Sample { image: &[7], label: uid as u32, uid, experience: 0, group: 0 }
 }
 
-/// Probability of counts at least this uneven, when each of the items is included in every trial with the same
-/// probability and the number included is fixed. The factor corrects for that dependence.
+/// Probability of counts at least this uneven, when each of the items is included in every trial
+/// with the same probability and the number included is fixed. The factor corrects for that
+/// dependence.
 fn p_value(counts: &[u32], trials: u32, included: usize) -> f64 {
     let items = counts.len() as f64;
     let p = included as f64 / items;

@@ -4,8 +4,9 @@ use super::{MemoryError, ReplayMemory, Sample};
 use crate::rng::{Rng, below};
 
 impl ReplayMemory {
-    /// Offers the `k`-th sample (k = 0, 1, 2, ...): it is appended while there is room, then takes slot `j` drawn
-    /// from 0..=k where that lies within the memory. Returns its slot, or `None` when it was dropped.
+    /// Offers the `k`-th sample (k = 0, 1, 2, ...): it is appended while there is room, then takes
+    /// slot `j` drawn from 0..=k where that lies within the memory. Returns its slot, or `None`
+    /// when it was dropped.
     ///
     /// Where a learner filled the memory by placing samples, `k` counts at least the samples held.
     /// Source: Vitter 1985, "Random Sampling with a Reservoir", algorithm R.
@@ -27,8 +28,8 @@ impl ReplayMemory {
         Some(slot)
     }
 
-    /// Puts a sample into a slot in use, or into the next one while there is room. The reservoir does not count
-    /// it.
+    /// Puts a sample into a slot in use, or into the next one while there is room. The reservoir
+    /// does not count it.
     ///
     /// # Errors
     /// Another slot, or an image of another length.

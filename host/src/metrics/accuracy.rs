@@ -2,7 +2,8 @@
 
 use super::Prediction;
 
-/// Class-IL (and Domain-IL): share of samples whose class is their label. Undefined without samples.
+/// Class-IL (and Domain-IL): share of samples whose class is their label. Undefined without
+/// samples.
 ///
 /// # Panics
 /// When there are not as many labels as predictions.

@@ -9,8 +9,10 @@ pub fn average_accuracy(matrix: &AccuracyMatrix) -> Option<f64> {
     average_after(matrix, experiences.checked_sub(1)?)
 }
 
-/// `(1/T) sum_i (1/i) sum_{j<=i} R[i][j]`: the average accuracy over what has been trained, averaged over time.
-/// Source: Rebuffi et al. 2017, "iCaRL", average incremental accuracy; the same as anytime average (AAA).
+/// `(1/T) sum_i (1/i) sum_{j<=i} R[i][j]`: the average accuracy over what has been trained,
+/// averaged over time.
+/// Source: Rebuffi et al. 2017, "iCaRL", average incremental accuracy; the same as anytime average
+/// (AAA).
 pub fn average_incremental_accuracy(matrix: &AccuracyMatrix) -> Option<f64> {
     mean((0..matrix.experiences()).map(|trained| average_after(matrix, trained)))
 }

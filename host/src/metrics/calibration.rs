@@ -4,8 +4,8 @@ use super::Prediction;
 
 const BINS: usize = 15;
 
-/// `sum_m |B_m|/n |acc(B_m) - conf(B_m)|` over 15 bins of equal width; bin m holds the samples whose top
-/// probability lies above (m-1)/15 and up to m/15. Undefined without samples.
+/// `sum_m |B_m|/n |acc(B_m) - conf(B_m)|` over 15 bins of equal width; bin m holds the samples
+/// whose top probability lies above (m-1)/15 and up to m/15. Undefined without samples.
 /// Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 ///
 /// # Panics

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct AccuracyMatrix {
     /// `initial[j]`: on experience j before any training.
     pub initial: Vec<Option<f64>>,
-    /// `rows[i][j]`: on experience j after training experience i, for every j, also those not trained yet.
+    /// `rows[i][j]`: on experience j after training experience i, for every j, also those not
+    /// trained yet.
     pub rows: Vec<Vec<Option<f64>>>,
 }
 

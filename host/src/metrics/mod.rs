@@ -1,6 +1,7 @@
-//! Metrics as pure functions of stored predictions and matrices. What is undefined is `None`, never 0. Sources
-//! of the formulas are named beside each; R[i][j] is the accuracy on experience j after training experience i,
-//! b[j] that of the learner before any training, T the number of experiences, all counted from 1 in formulas.
+//! Metrics as pure functions of stored predictions and matrices. What is undefined is `None`, never
+//! 0. Sources of the formulas are named beside each; R[i][j] is the accuracy on experience j after
+//! training experience i, b[j] that of the learner before any training, T the number of
+//! experiences, all counted from 1 in formulas.
 
 mod accuracy;
 mod average;

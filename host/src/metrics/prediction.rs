@@ -11,7 +11,8 @@ pub struct Prediction {
     pub task_class: u32,
     /// Probability of `class`.
     pub top_probability: f32,
-    /// Natural logarithm of the probability of the true label; minus infinity where that takes no part.
+    /// Natural logarithm of the probability of the true label; minus infinity where that takes no
+    /// part.
     pub true_log_probability: f32,
 }
 
@@ -28,8 +29,8 @@ pub struct Truth<'a> {
 impl Prediction {
     /// Reads a row of logits, one per class. Sums are taken in f64.
     ///
-    /// `None` where the answer is undefined: no output takes part, or the largest is not finite. Minus infinity in
-    /// other places is a learner's own mask and allowed.
+    /// `None` where the answer is undefined: no output takes part, or the largest is not finite.
+    /// Minus infinity in other places is a learner's own mask and allowed.
     ///
     /// # Panics
     /// When a label or class lies outside the row, or the mask has another length.
@@ -60,7 +61,8 @@ impl Prediction {
     }
 }
 
-/// The class with the largest logit, the lowest of equals; `None` without classes or with a NaN among them.
+/// The class with the largest logit, the lowest of equals; `None` without classes or with a NaN
+/// among them.
 fn largest(logits: &[f32], classes: impl Iterator<Item = u32>) -> Option<u32> {
     let mut best: Option<(u32, f32)> = None;
     for class in classes {

@@ -2,9 +2,10 @@
 
 use super::Prediction;
 
-/// Share of the predictions that fall into each experience's classes; with a balanced test set each should be
-/// 1/T. Undefined without predictions, and where experiences share classes.
-/// Source: Masana et al. 2022, "Class-incremental learning: survey and performance evaluation", task-recency bias.
+/// Share of the predictions that fall into each experience's classes; with a balanced test set each
+/// should be 1/T. Undefined without predictions, and where experiences share classes.
+/// Source: Masana et al. 2022, "Class-incremental learning: survey and performance evaluation",
+/// task-recency bias.
 pub fn task_recency(predictions: &[Prediction], blocks: &[Vec<u32>]) -> Option<Vec<f64>> {
     let mut classes: Vec<u32> = blocks.concat();
     classes.sort_unstable();

@@ -2,23 +2,25 @@
 
 use super::{AccuracyMatrix, mean};
 
-/// `(1/(T-1)) sum_{j<T} (R[T][j] - R[j][j])`: negative where later training hurt. Undefined for one experience.
+/// `(1/(T-1)) sum_{j<T} (R[T][j] - R[j][j])`: negative where later training hurt. Undefined for one
+/// experience.
 /// Source: Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory", BWT.
 pub fn backward_transfer(matrix: &AccuracyMatrix) -> Option<f64> {
     let last = matrix.experiences().checked_sub(1)?;
     mean((0..last).map(|tested| Some(matrix.after(last, tested)? - matrix.after(tested, tested)?)))
 }
 
-/// `(1/(T-1)) sum_{j>=2} (R[j-1][j] - b[j])`: what earlier training gave to an experience before its own.
-/// Undefined for one experience.
+/// `(1/(T-1)) sum_{j>=2} (R[j-1][j] - b[j])`: what earlier training gave to an experience before
+/// its own. Undefined for one experience.
 /// Source: Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory", FWT.
 pub fn forward_transfer(matrix: &AccuracyMatrix) -> Option<f64> {
     let tested = 1..matrix.experiences();
     mean(tested.map(|tested| Some(matrix.after(tested - 1, tested)? - matrix.before(tested)?)))
 }
 
-/// `(1/(T-1)) sum_{j<T} (max_i R[i][j] - R[T][j])`, the maximum over all rows, so that it is at least 0. Undefined
-/// for one experience, and where an accuracy on j from its own training on is missing; earlier ones may be.
+/// `(1/(T-1)) sum_{j<T} (max_i R[i][j] - R[T][j])`, the maximum over all rows, so that it is at
+/// least 0. Undefined for one experience, and where an accuracy on j from its own training on is
+/// missing; earlier ones may be.
 /// Source: Mammoth and CLS-ER, `utils/metrics.py`, after Chaudhry et al. 2018, "Riemannian Walk".
 pub fn forgetting_from_peak(matrix: &AccuracyMatrix) -> Option<f64> {
     let last = matrix.experiences().checked_sub(1)?;

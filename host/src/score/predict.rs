@@ -22,6 +22,9 @@ pub struct ViewPredictions {
     pub predictions: Option<Predictions>,
 }
 
+/// Makes a fresh instance.
+pub type Open<'a> = dyn FnMut(&CreateMsg) -> Result<Box<dyn LearnerPort>, CallFault> + 'a;
+
 /// Why a state could not be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreFault {
@@ -65,7 +68,7 @@ impl Scorer {
         &self,
         state: &[u8],
         after: After,
-        open: &mut dyn FnMut(&CreateMsg) -> Result<Box<dyn LearnerPort>, CallFault>,
+        open: &mut Open<'_>,
         look: &mut dyn FnMut(&dyn LearnerPort),
     ) -> Result<Vec<ViewPredictions>, ScoreFault> {
         let mut scored = Vec::new();
@@ -108,10 +111,11 @@ impl Scorer {
                 let label = self.benchmark.label(false, sample.index);
                 let task = &self.benchmark.experiences[usize::from(sample.experience)].classes;
                 let truth = Truth { label, task, seen: seen.as_deref() };
-                let row = Prediction::from_logits(row, truth).ok_or_else(|| ScoreFault::Answer {
-                    view: self.views[view].name.clone(),
-                    problem: "its largest logit is not a finite number".into(),
-                })?;
+                let row =
+                    Prediction::from_logits(row, truth).ok_or_else(|| ScoreFault::Answer {
+                        view: self.views[view].name.clone(),
+                        problem: "its largest logit is not a finite number".into(),
+                    })?;
                 rows.push((*sample, row));
             }
         }
@@ -175,8 +179,9 @@ impl Scorer {
     ) -> MessageBuf {
         let benchmark = &self.benchmark;
         let width: usize = self.context.input_shape.iter().product();
-        let shape: Vec<usize> =
-            std::iter::once(samples.len()).chain(self.context.input_shape.iter().copied()).collect();
+        let shape: Vec<usize> = std::iter::once(samples.len())
+            .chain(self.context.input_shape.iter().copied())
+            .collect();
         let mut message = MessageBuf::new();
         // The profile `None` takes nothing from the generator.
         let mut unused = keyed(0, "unused", &[]);
@@ -187,7 +192,8 @@ impl Scorer {
             }
         });
         let labels: Vec<u32> = samples.iter().map(|s| u32::from(s.experience)).collect();
-        let task_labels = (needs == ViewNeeds::TaskLabel).then(|| message.push(&[labels.len()], &labels));
+        let task_labels =
+            (needs == ViewNeeds::TaskLabel).then(|| message.push(&[labels.len()], &labels));
         // The seed must not tell the view or the moment more than a counter does.
         let index = after_number(after) << 32 | number;
         let seed = call_seed(self.seed, "predict", index);

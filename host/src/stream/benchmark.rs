@@ -140,8 +140,8 @@ impl Benchmark {
         order[..kept].chunks(batch)
     }
 
-    /// One experience that holds all training samples, for an upper bound. It tests nothing: scores are taken
-    /// on the experiences of the benchmark it came from.
+    /// One experience that holds all training samples, for an upper bound. It tests nothing: scores
+    /// are taken on the experiences of the benchmark it came from.
     pub fn union(&self) -> Benchmark {
         let gather = |lists: &mut dyn Iterator<Item = &Vec<u32>>| {
             let mut all: Vec<u32> = lists.flatten().copied().collect();

@@ -23,13 +23,14 @@ pub enum StreamError {
     ClassUnknown { class: u32, last: usize },
 
     #[error(
-        "{classes} classes of `{data}` cannot be split into {experiences} experiences of equal size; \
-         choose a number of experiences that divides {classes}"
+        "{classes} classes of `{data}` cannot be split into {experiences} experiences of equal \
+         size; choose a number of experiences that divides {classes}"
     )]
     UnevenSplit { data: String, classes: usize, experiences: usize },
 
     #[error(
-        "experience {experience} (classes {classes:?}) has no {part} samples; the data set lacks them"
+        "experience {experience} (classes {classes:?}) has no {part} samples; the data set \
+         lacks them"
     )]
     NoSamples { experience: usize, classes: Vec<u32>, part: &'static str },
 
@@ -37,8 +38,9 @@ pub enum StreamError {
     ValidationFraction { fraction: f64 },
 
     #[error(
-        "the validation fraction {fraction} holds out {held_out} of the {samples} training samples of \
-         experience {experience}; choose a fraction that leaves samples on both sides, or 0 for none"
+        "the validation fraction {fraction} holds out {held_out} of the {samples} training \
+         samples of experience {experience}; choose a fraction that leaves samples on both \
+         sides, or 0 for none"
     )]
     ValidationEmpties { fraction: f64, held_out: usize, samples: usize, experience: usize },
 
@@ -46,8 +48,8 @@ pub enum StreamError {
     Zero { option: &'static str },
 
     #[error(
-        "a batch of {batch} is larger than experience {experience}, which has {samples} training samples{}; \
-         choose --batch {samples} or less", consequence(*drop_last)
+        "a batch of {batch} is larger than experience {experience}, which has {samples} training \
+         samples{}; choose --batch {samples} or less", consequence(*drop_last)
     )]
     BatchTooLarge { batch: u32, experience: usize, samples: usize, drop_last: bool },
 }

@@ -22,7 +22,8 @@ pub struct Inspection {
     pub default_epochs: u32,
     pub default_batch: u32,
     pub experiences: Vec<ExperienceInspection>,
-    /// Over the data set's name, the class order and all sample ids: equal streams have equal hashes.
+    /// Over the data set's name, the class order and all sample ids: equal streams have equal
+    /// hashes.
     pub sha256: String,
 }
 

@@ -1,5 +1,6 @@
-//! Benchmarks: which samples a learner meets, in which order, with which labels. A benchmark is made from a
-//! [`Recipe`] (parameters), a data set and [`StreamOptions`]; nothing here trains or scores.
+//! Benchmarks: which samples a learner meets, in which order, with which labels. A benchmark is
+//! made from a [`Recipe`] (parameters), a data set and [`StreamOptions`]; nothing here trains or
+//! scores.
 //!
 //! ```
 //! use perdura::stream::{self, StreamOptions};

@@ -1,6 +1,7 @@
 //! The known name that a wrong one was probably meant to be.
 
-/// The most similar of the known names, by the letter pairs they share: `digits` finds `split-digits`.
+/// The most similar of the known names, by the letter pairs they share: `digits` finds
+/// `split-digits`.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let name = name.to_lowercase();
     known

@@ -3,8 +3,9 @@
 use super::Benchmark;
 use crate::rng::{keyed, shuffle};
 
-/// Training samples of an experience in the order of one epoch. It depends on the seed, the experience and the
-/// epoch, and on no learner, so that two methods with one seed see the same batches.
+/// Training samples of an experience in the order of one epoch. It depends on the seed, the
+/// experience and the epoch, and on no learner, so that two methods with one seed see the same
+/// batches.
 pub fn epoch_order(benchmark: &Benchmark, experience: usize, epoch: u32, seed: u64) -> Vec<u32> {
     let mut order = benchmark.experiences[experience].train.clone();
     let mut rng = keyed(seed, "epoch-order", &[experience as u64, u64::from(epoch)]);

@@ -1,5 +1,5 @@
-//! A recipe holds the parameters of a benchmark. A new benchmark is a new row of [`SHIPPED`]; only a new way
-//! of cutting data into experiences is new code.
+//! A recipe holds the parameters of a benchmark. A new benchmark is a new row of [`SHIPPED`]; only
+//! a new way of cutting data into experiences is new code.
 
 use std::sync::Arc;
 
@@ -32,7 +32,8 @@ pub enum Construction {
     Split { experiences: usize },
 }
 
-/// Sources: design section 7; algorithms section 5.2 (S-MNIST) and 1.7 (no normalisation, no augmentation).
+/// Sources: design section 7; algorithms section 5.2 (S-MNIST) and 1.7 (no normalisation, no
+/// augmentation).
 pub(super) const SHIPPED: &[Recipe] = &[
     Recipe {
         name: "split-digits",

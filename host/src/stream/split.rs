@@ -50,8 +50,8 @@ pub(super) fn split(
 
 /// Takes a fraction of the training samples out of each experience, class by class.
 ///
-/// Which samples these are depends on the data and the fraction alone, neither on the run seed nor on the class
-/// order, so that every run of a comparison is validated on the same ones.
+/// Which samples these are depends on the data and the fraction alone, neither on the run seed nor
+/// on the class order, so that every run of a comparison is validated on the same ones.
 pub(super) fn hold_out(
     data: &DataPair,
     mut experiences: Vec<Experience>,

@@ -1,7 +1,9 @@
 //! The process of one run: from a plan in a folder to a summary in the same folder.
 
 use perdura_abi::buffer::MessageBuf;
-use perdura_abi::message::{ContextMsg, CreateMsg, Declaration, LogMsg, ResourcesReply, StreamShape};
+use perdura_abi::message::{
+    ContextMsg, CreateMsg, Declaration, LogMsg, ResourcesReply, StreamShape,
+};
 use perdura_abi::table::Op;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use crate::run::{Fault, MemorySize, Outcome, RunError, RunFolder, RunPlan};
 use crate::score::Scorer;
 use crate::stream::{self, Benchmark, ClassOrder, StreamError, StreamOptions};
 use crate::worker::{
-    CallFault, Deadlines, Limits, LearnerPort, NoServices, SpawnOptions, Tier, in_process, spawn,
+    CallFault, Deadlines, LearnerPort, Limits, NoServices, SpawnOptions, Tier, in_process, spawn,
 };
 
 /// Where and how a run is executed; nothing of this changes its result.
@@ -77,17 +79,23 @@ fn run<'a>(
     let context = context_of(plan, &benchmark);
     let mut opener = Opener { options, found, log: recorder.log_path(), opened: 0 };
     let config = plan.config.clone();
-    let mut scorer =
-        Scorer { benchmark: benchmark.clone(), views: Vec::new(), context, config, seed: plan.seed };
+    let mut scorer = Scorer {
+        benchmark: benchmark.clone(),
+        views: Vec::new(),
+        context,
+        config,
+        seed: plan.seed,
+    };
     let create = scorer.create_message();
     let refused = |call: &str, message: String| {
         let (call, kind) = (call.into(), "refused".into());
         Box::new(Fault { step: None, call, kind, message, ..Fault::default() })
     };
-    let call_fault = |fault| Box::new(stored_fault(None, fault));
+    let call_fault = |fault| stored_fault(None, fault);
     let mut port = opener.open(&create).map_err(call_fault)?;
     let declaration = declared(port.as_mut()).map_err(call_fault)?;
-    let has_memory = plan.memory.is_some_and(|m| !matches!(m, MemorySize::Samples(0) | MemorySize::Bytes(0)));
+    let has_memory =
+        plan.memory.is_some_and(|m| !matches!(m, MemorySize::Samples(0) | MemorySize::Bytes(0)));
     check_declaration(&declaration, &benchmark, has_memory).map_err(|e| refused("declare", e))?;
     let memory = memory_of(plan, &declaration, &benchmark).map_err(|e| refused("declare", e))?;
     scorer.views = declaration.views.clone();
@@ -108,7 +116,7 @@ fn run<'a>(
     recorder.scoring = Some((scorer, opener));
     let trained = Trainer::new(port.as_mut(), &mut desk, recorder, ledger).train();
     recorder.end(&desk.world, claimed(port.as_mut()));
-    trained.map_err(Box::new)
+    trained
 }
 
 /// Makes learners: the one that is trained first, throw-away instances for scoring after it.
@@ -128,7 +136,8 @@ impl Opener<'_> {
                 let ExecuteOptions { deadlines, limits, .. } = self.options.clone();
                 let threads = create.context.threads;
                 let log = Some(self.log.clone());
-                let spawned = SpawnOptions { threads, deadlines, limits, log, ..SpawnOptions::new(file) };
+                let spawned =
+                    SpawnOptions { threads, deadlines, limits, log, ..SpawnOptions::new(file) };
                 Ok(Box::new(spawn(&spawned, create, &mut LogOnly)?))
             }
             Tier::InProcess => {
@@ -193,7 +202,10 @@ fn benchmark_of(plan: &RunPlan, options: &ExecuteOptions) -> Result<Benchmark, E
         batch: Some(stream.batch),
         drop_last: Some(stream.drop_last),
         class_order: ClassOrder::List(stream.class_order.clone()),
-        eval_head: stream.eval_head.parse().map_err(|e: stream::ParseOptionError| damaged(e.to_string()))?,
+        eval_head: stream
+            .eval_head
+            .parse()
+            .map_err(|e: stream::ParseOptionError| damaged(e.to_string()))?,
         validation: stream.validation,
         online: stream.online,
     };

@@ -15,9 +15,7 @@ mod services;
 mod world;
 
 use perdura_abi::buffer::MessageBuf;
-use perdura_abi::message::{
-    EpochSource, EventMsg, ExperienceMsg, SeedMsg, StreamShape,
-};
+use perdura_abi::message::{EpochSource, EventMsg, ExperienceMsg, SeedMsg, StreamShape};
 use perdura_abi::table::Op;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -27,12 +25,12 @@ use crate::run::{After, Fault};
 use crate::stream::epoch_order;
 use crate::worker::{CallFault, LearnerPort};
 
+pub use declaration::check as check_declaration;
 pub use execute::{ExecuteError, ExecuteOptions, context_of, declared, execute};
-pub use recorder::{Line, Progress};
 pub use ledger::{Activity, Ledger};
+pub use recorder::{Line, Progress};
 pub use services::Desk;
 pub use world::{Item, Place, World};
-pub use declaration::check as check_declaration;
 
 /// What the loop tells while it runs.
 pub trait Observer {
@@ -43,7 +41,7 @@ pub trait Observer {
         port: &mut dyn LearnerPort,
         desk: &mut Desk,
         ledger: &mut Ledger,
-    ) -> Result<(), Fault>;
+    ) -> Result<(), Box<Fault>>;
     fn experience_begun(&mut self, place: &Place, samples: u64);
     fn experience_ended(&mut self, place: &Place, steps: u64, seconds: f64);
     fn epoch_ended(&mut self, place: &Place, steps: u64, means: BTreeMap<String, f64>);
@@ -77,7 +75,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Goes through the whole stream.
-    pub fn train(&mut self) -> Result<(), Fault> {
+    pub fn train(&mut self) -> Result<(), Box<Fault>> {
         let boundaries = self.desk.world.grants.boundaries;
         let experiences = self.desk.world.benchmark.experiences.len();
         let union = self.desk.world.declaration.wishes.stream == StreamShape::Union;
@@ -118,7 +116,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn experience(&mut self) -> Result<(), Fault> {
+    fn experience(&mut self) -> Result<(), Box<Fault>> {
         let world = &self.desk.world;
         let (place, index) = (world.place, world.place.experience as usize);
         let samples = world.benchmark.experiences[index].train.len() as u64;
@@ -132,7 +130,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn epoch(&mut self, epoch: u32) -> Result<(), Fault> {
+    fn epoch(&mut self, epoch: u32) -> Result<(), Box<Fault>> {
         let order = self.ledger.time(Activity::Stream, || self.desk.world.epoch_items(epoch));
         let batch = self.desk.world.benchmark.batch as usize;
         let batches: Vec<&[Item]> = match self.desk.world.benchmark.drop_last {
@@ -154,7 +152,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn step(&mut self, items: &[Item]) -> Result<BTreeMap<String, f64>, Fault> {
+    fn step(&mut self, items: &[Item]) -> Result<BTreeMap<String, f64>, Box<Fault>> {
         let Trainer { desk, ledger, message, .. } = self;
         let world = &mut desk.world;
         world.batch.clear();
@@ -171,7 +169,7 @@ impl<'a> Trainer<'a> {
         Ok(applied.scalars)
     }
 
-    fn boundary(&mut self, op: Op) -> Result<(), Fault> {
+    fn boundary(&mut self, op: Op) -> Result<(), Box<Fault>> {
         let header = self.desk.world.experience_message(self.calls);
         self.calls += 1;
         self.message.clear();
@@ -179,7 +177,7 @@ impl<'a> Trainer<'a> {
         self.call(op, Activity::Boundary)
     }
 
-    fn end_of_stream(&mut self) -> Result<(), Fault> {
+    fn end_of_stream(&mut self) -> Result<(), Box<Fault>> {
         let seed = call_seed(self.desk.world.seed, "boundary", self.calls);
         self.calls += 1;
         self.message.clear();
@@ -187,35 +185,35 @@ impl<'a> Trainer<'a> {
         self.call(Op::END_OF_STREAM, Activity::Boundary)
     }
 
-    fn score(&mut self, after: After) -> Result<(), Fault> {
+    fn score(&mut self, after: After) -> Result<(), Box<Fault>> {
         self.observer.score(after, self.port, self.desk, self.ledger)
     }
 
-    fn call(&mut self, op: Op, activity: Activity) -> Result<(), Fault> {
+    fn call(&mut self, op: Op, activity: Activity) -> Result<(), Box<Fault>> {
         let Trainer { port, desk, ledger, message, reply, .. } = self;
         let outcome = ledger.time(activity, || port.call(op, message, *desk, reply));
         self.desk.world.iterations.clear();
         outcome.map_err(|fault| fault_of(&self.desk.world, op, fault))
     }
 
-    fn fault(&self, op: Op, kind: &str, message: String) -> Fault {
+    fn fault(&self, op: Op, kind: &str, message: String) -> Box<Fault> {
         let step = (op == Op::OBSERVE).then_some(self.desk.world.place.step);
         let (call, kind) = (op.name().into(), kind.into());
-        Fault { step, call, kind, message, location: None, last_log: Vec::new() }
+        Box::new(Fault { step, call, kind, message, ..Fault::default() })
     }
 }
 
 /// A failed call as it is kept with the run.
-pub fn fault_of(world: &World, op: Op, fault: CallFault) -> Fault {
+pub fn fault_of(world: &World, op: Op, fault: CallFault) -> Box<Fault> {
     let step = (op == Op::OBSERVE).then_some(world.place.step);
     stored_fault(step, fault)
 }
 
 /// A failed call as it is kept with the run, of a known step.
-pub fn stored_fault(step: Option<u64>, fault: CallFault) -> Fault {
+pub fn stored_fault(step: Option<u64>, fault: CallFault) -> Box<Fault> {
     let CallFault { kind, call, message, location, last_log } = fault;
     let location = location.map(String::from);
-    Fault { step, call, kind: kind.to_string(), message, location, last_log }
+    Box::new(Fault { step, call, kind: kind.to_string(), message, location, last_log })
 }
 
 impl World {

@@ -174,8 +174,12 @@ impl<'a> Recorder<'a> {
         started: SystemTime,
     ) -> Result<(), RunError> {
         match &outcome {
-            Outcome::Finished => self.lines.event(EventKind::RunFinished { steps: self.summary.steps }),
-            Outcome::Failed(fault) => self.lines.event(EventKind::RunFailed { fault: fault.clone() }),
+            Outcome::Finished => {
+                self.lines.event(EventKind::RunFinished { steps: self.summary.steps })
+            }
+            Outcome::Failed(fault) => {
+                self.lines.event(EventKind::RunFailed { fault: fault.clone() })
+            }
         }
         let mut summary = self.summary.clone();
         summary.outcome = outcome;
@@ -199,7 +203,12 @@ impl<'a> Recorder<'a> {
         self.lines.folder.finish(&summary, &resources)
     }
 
-    fn record(&mut self, after: After, view: usize, predictions: Option<Predictions>) -> Result<(), RunError> {
+    fn record(
+        &mut self,
+        after: After,
+        view: usize,
+        predictions: Option<Predictions>,
+    ) -> Result<(), RunError> {
         let name = self.summary.views[view].view.clone();
         if let Some(predictions) = &predictions {
             self.lines.folder.write_predictions(after, &name, predictions)?;
@@ -248,7 +257,7 @@ impl Observer for Recorder<'_> {
         port: &mut dyn LearnerPort,
         desk: &mut Desk,
         ledger: &mut Ledger,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         // The union ends where the last experience does.
         let after = match after {
             After::Experience(_) if self.union => {
@@ -274,8 +283,8 @@ impl Observer for Recorder<'_> {
         self.scoring = Some((scorer, opener));
         desk.saved = state;
         for view in scored.map_err(score_fault)? {
-            let written = ledger
-                .time(Activity::Results, || self.record(after, view.view, view.predictions));
+            let written =
+                ledger.time(Activity::Results, || self.record(after, view.view, view.predictions));
             written.map_err(results_fault)?;
         }
         Ok(())
@@ -327,19 +336,19 @@ fn tier_name(tier: Tier) -> &'static str {
     }
 }
 
-fn score_fault(fault: ScoreFault) -> Fault {
+fn score_fault(fault: ScoreFault) -> Box<Fault> {
     match fault {
         ScoreFault::Call(fault) => super::stored_fault(None, fault),
         ScoreFault::Answer { .. } => {
             let (call, kind) = ("predict".into(), "answer".into());
-            Fault { call, kind, message: fault.to_string(), ..Fault::default() }
+            Box::new(Fault { call, kind, message: fault.to_string(), ..Fault::default() })
         }
     }
 }
 
-fn results_fault(error: RunError) -> Fault {
+fn results_fault(error: RunError) -> Box<Fault> {
     let (call, kind) = ("results".into(), "host".into());
-    Fault { call, kind, message: error.to_string(), ..Fault::default() }
+    Box::new(Fault { call, kind, message: error.to_string(), ..Fault::default() })
 }
 
 /// User and system time of this process and of the workers that have ended, in steps of 10 ms.

@@ -31,7 +31,8 @@ impl World {
     pub fn apply(&mut self, reply: &MessageBuf) -> Result<Applied, String> {
         let header: ReportMsg = match reply.header() {
             [] => ReportMsg::default(),
-            text => serde_json::from_slice(text).map_err(|e| format!("the report cannot be read: {e}"))?,
+            text => serde_json::from_slice(text)
+                .map_err(|e| format!("the report cannot be read: {e}"))?,
         };
         self.check_scalars(&header.scalars)?;
         reply.with(|message| {
@@ -112,7 +113,11 @@ impl World {
     }
 
     /// Stores a column beside those samples of the batch that are in the memory.
-    fn keep_column(&mut self, column: &ReportColumnMsg, message: &Message<'_>) -> Result<(), String> {
+    fn keep_column(
+        &mut self,
+        column: &ReportColumnMsg,
+        message: &Message<'_>,
+    ) -> Result<(), String> {
         let name = &column.name;
         let values: &[f32] = tensor(message, column.values, name)?;
         let declared = self.declaration.columns.iter().find(|c| c.name == *name);
@@ -120,13 +125,17 @@ impl World {
         let rows = self.batch.len();
         if values.len() != rows * width {
             let found = values.len();
-            return Err(format!("column `{name}`: expected {rows} x {width} values, found {found}"));
+            return Err(format!(
+                "column `{name}`: expected {rows} x {width} values, found {found}"
+            ));
         }
         if let Some(value) = values.iter().find(|v| !v.is_finite()) {
             return Err(format!("column `{name}` holds {value}"));
         }
         for (row, values) in values.chunks_exact(width).enumerate() {
-            let (Some(slot), uid) = (self.batch_slots[row], self.uid(self.batch[row])) else { continue };
+            let (Some(slot), uid) = (self.batch_slots[row], self.uid(self.batch[row])) else {
+                continue;
+            };
             // A later row of the same batch may have taken the slot; then nothing is written.
             let memory = self.memory.as_mut().expect("a slot was taken in it");
             memory.write_column(name, slot, uid, values).map_err(|e| e.to_string())?;

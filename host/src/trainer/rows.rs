@@ -2,7 +2,9 @@
 //! what is made, and counters; never by the learner.
 
 use perdura_abi::buffer::MessageBuf;
-use perdura_abi::message::{ColumnRowsMsg, DrawMsg, Position, Profile, Request, RowsMsg, Source, StepMsg};
+use perdura_abi::message::{
+    ColumnRowsMsg, DrawMsg, Position, Profile, Request, RowsMsg, Source, StepMsg,
+};
 
 use super::world::{Item, World};
 use crate::rng::{call_seed, keyed};
@@ -37,7 +39,8 @@ impl World {
         if count == 0 {
             return rows;
         }
-        let shape: Vec<usize> = std::iter::once(count).chain(self.benchmark.input_shape()).collect();
+        let shape: Vec<usize> =
+            std::iter::once(count).chain(self.benchmark.input_shape()).collect();
         let width = shape[1..].iter().product();
         for view in 0..wanted.views {
             let [a, b] = key.numbers;
@@ -45,7 +48,9 @@ impl World {
             let id = message.push_with(&shape, |out: &mut [f32]| {
                 for (&item, out) in items.iter().zip(out.chunks_exact_mut(width)) {
                     let pixels = &self.benchmark.pixels;
-                    self.with_image(item, |image| pixels.apply(wanted.profile, image, out, &mut rng));
+                    self.with_image(item, |image| {
+                        pixels.apply(wanted.profile, image, out, &mut rng)
+                    });
                 }
             });
             rows.views.push(id);

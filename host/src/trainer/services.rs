@@ -1,12 +1,12 @@
 //! What the host answers while the learner is being called.
 
+use perdura_abi::Element;
 use perdura_abi::buffer::MessageBuf;
 use perdura_abi::message::{
     CancelledReply, DrawsMsg, IterateMsg, IterateReply, LogMsg, NextMsg, NextReply, RelabelMsg,
     ReplaceMsg, Request, Source, TensorId, ValidationMsg, ValidationReply, WriteColumnMsg,
 };
 use perdura_abi::table::{AbiError, ErrorKind, HostOp, Message};
-use perdura_abi::Element;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,7 +104,11 @@ impl Desk {
         Ok(())
     }
 
-    fn next(&mut self, NextMsg { handle }: NextMsg, answer: &mut MessageBuf) -> Result<(), AbiError> {
+    fn next(
+        &mut self,
+        NextMsg { handle }: NextMsg,
+        answer: &mut MessageBuf,
+    ) -> Result<(), AbiError> {
         let world = &mut self.world;
         let Some(iteration) = world.iterations.get_mut(handle as usize) else {
             return Err(refuse(format!("there is no iteration {handle} in this call")));
@@ -212,7 +216,11 @@ impl World {
     }
 
     /// Writes a column as a report or a host call says.
-    pub fn write_column(&mut self, header: &WriteColumnMsg, message: &Message<'_>) -> Result<(), String> {
+    pub fn write_column(
+        &mut self,
+        header: &WriteColumnMsg,
+        message: &Message<'_>,
+    ) -> Result<(), String> {
         let slots: &[u32] = tensor(message, header.slots, "slots")?;
         let uids: &[u64] = tensor(message, header.uids, "uids")?;
         let values: &[f32] = tensor(message, header.values, "values")?;
@@ -221,7 +229,9 @@ impl World {
         let width = column.ok_or_else(|| format!("column `{name}` was not declared"))?.width;
         if slots.len() != uids.len() || slots.len() * width != values.len() {
             let (s, u, v) = (slots.len(), uids.len(), values.len());
-            return Err(format!("column `{name}` of width {width}: {s} slots, {u} uids, {v} values"));
+            return Err(format!(
+                "column `{name}` of width {width}: {s} slots, {u} uids, {v} values"
+            ));
         }
         let memory = self.memory.as_mut().ok_or(NO_MEMORY)?;
         for ((&slot, &uid), values) in slots.iter().zip(uids).zip(values.chunks_exact(width)) {

@@ -7,9 +7,9 @@ use perdura_abi::table::{
     AbiError, HostHandle, HostOp, LearnerBox, Message, Op, PluginRootRef, Reply,
 };
 
-use super::handle::{Answerer, Parts, with_handle};
 use super::port::{HostServices, LearnerPort, Tier};
 use super::{CallFault, Usage};
+use perdura_abi::serve::{Answerer, Parts, with_handle};
 
 /// A learner that is called directly.
 pub struct InProcessPort {
@@ -82,5 +82,9 @@ impl Answerer for Desk<'_> {
         self.answer.clear();
         self.services.serve(op, message, self.answer)?;
         Ok(Parts::from(&*self.answer))
+    }
+
+    fn log(&mut self, message: Message<'_>) -> Result<(), AbiError> {
+        self.services.serve(HostOp::LOG, message, &mut MessageBuf::new())
     }
 }

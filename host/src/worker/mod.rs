@@ -8,12 +8,10 @@
 //! A worker is this binary again (`perdura worker`, not listed in the help). [`protocol`] documents what
 //! host and worker say to each other, well enough to write a worker in another language.
 //!
-//! `unsafe` is found in three files: `handle.rs` (the learner's way back to the host), `shared.rs`
-//! (mapped memory) and `serve.rs` (the exit of a worker).
+//! `unsafe` is found in two files: `shared.rs` (mapped memory) and `serve.rs` (the exit of a worker).
 
 mod child;
 mod fault;
-mod handle;
 mod in_process;
 mod link;
 mod port;

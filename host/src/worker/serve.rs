@@ -2,6 +2,7 @@
 
 use perdura_abi::MessageBuf;
 use perdura_abi::buffer::{Slot, views_of};
+use perdura_abi::serve::{Answerer, Parts, with_handle};
 use perdura_abi::table::{
     AbiError, ErrorKind, HostHandle, HostOp, LearnerBox, Message, Op, PluginRootRef, Reply,
 };
@@ -10,7 +11,6 @@ use std::ffi::c_int;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use super::handle::{Answerer, Parts, with_handle};
 use super::protocol::{
     HostHello, Kind, NOT_OPENED, VERSION, WorkerHello, check_sendable, check_travels, error_from,
     error_header, lay_out,
@@ -75,11 +75,15 @@ fn take_socket() -> Result<OwnedFd, String> {
 
 /// Makes this process end with the one that started it, whose id is in [`HOST_VARIABLE`].
 pub fn end_with_host() -> Result<(), String> {
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("death signal: {e}"))?;
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|e| format!("death signal: {e}"))?;
     let host = std::env::var(HOST_VARIABLE).unwrap_or_default();
     match getppid().map(|pid| pid.as_raw_nonzero().to_string()) {
         Some(parent) if parent == host => Ok(()),
-        _ => Err("this command is started by perdura itself, and the host that did so is gone".into()),
+        _ => {
+            Err("this command is started by perdura itself, and the host that did so is gone"
+                .into())
+        }
     }
 }
 
@@ -93,7 +97,14 @@ fn converse(
     let [inbox, outbox] = receive_prelude(socket.as_fd())?;
     let mut inbox = Area::open(inbox, Role::Reader)?;
     let (outbox, nested) = (Area::open(outbox, Role::Writer)?, inbox.again()?);
-    let mut relay = Relay { wire: Wire::new(socket), outbox, nested, slots: vec![], lost: None };
+    let mut relay = Relay {
+        wire: Wire::new(socket),
+        outbox,
+        nested,
+        header: vec![],
+        slots: vec![],
+        lost: None,
+    };
     let Some(root) = relay.open(open)? else { return Ok(()) };
     let mut learner = None;
     // The header of the call being served; the wire's own copy is overwritten by requests.
@@ -138,6 +149,8 @@ struct Relay {
     outbox: Area,
     /// The inbox once more, for answers: mapping more of it must not move the message of the call.
     nested: Area,
+    /// Header and tensors of the latest answer.
+    header: Vec<u8>,
     slots: Vec<Slot>,
     /// Why the host could not be reached in the middle of a call.
     lost: Option<WireError>,
@@ -215,27 +228,12 @@ impl Relay {
         self.wire.send(what, header, (&[], (0, 0)), &mut Forever)
     }
 
-    /// One request to the host; the answer's slots are kept, the return value is its arena.
+    /// One request to the host, and what it answered: the frame's arena and slots; the header is the wire's.
     fn request(
         &mut self,
         op: HostOp,
-        header: &[u8],
-        tensors: (&[Slot], usize),
-    ) -> Result<Result<(usize, usize), AbiError>, WireError> {
-        let (slots, len) = tensors;
-        self.wire.send((Kind::HostCall, op.0), header, (slots, (0, len)), &mut Forever)?;
-        let (head, slots) = self.wire.receive(self.nested.size_bytes(), &mut Forever)?;
-        self.slots = slots;
-        match head.kind {
-            Kind::HostAnswer => Ok(Ok((head.arena_offset, head.arena_bytes))),
-            Kind::HostRefusal => Ok(Err(error_from(head.number, self.wire.header()))),
-            kind => Err(WireError::Garbage(format!("frame {kind:?} instead of an answer"))),
-        }
-    }
-}
-
-impl Answerer for Relay {
-    fn answer(&mut self, op: HostOp, message: Message<'_>) -> Result<Parts<'_>, AbiError> {
+        message: Message<'_>,
+    ) -> Result<((usize, usize), Vec<Slot>), AbiError> {
         let gone = || AbiError::new(ErrorKind::HOST, "the host is gone");
         if self.lost.is_some() {
             return Err(gone());
@@ -246,13 +244,43 @@ impl Answerer for Relay {
         let views = message.tensors.as_slice().iter();
         let tensors = views.map(|v| (v.dtype, v.shape.as_slice(), v.data.as_slice()));
         let (slots, len) = self.put(&message.header, tensors)?;
-        let answered = self.request(op, &message.header, (&slots, len));
-        let (offset, len) = answered.map_err(|lost| {
+        self.exchange(op, &message.header, (&slots, len)).map_err(|lost| {
             self.lost = Some(lost);
             gone()
-        })??;
+        })?
+    }
+
+    #[allow(clippy::type_complexity)] // two layers of failure: the connection's and the host's
+    fn exchange(
+        &mut self,
+        op: HostOp,
+        header: &[u8],
+        tensors: (&[Slot], usize),
+    ) -> Result<Result<((usize, usize), Vec<Slot>), AbiError>, WireError> {
+        let (slots, len) = tensors;
+        self.wire.send((Kind::HostCall, op.0), header, (slots, (0, len)), &mut Forever)?;
+        let (head, slots) = self.wire.receive(self.nested.size_bytes(), &mut Forever)?;
+        match head.kind {
+            Kind::HostAnswer => Ok(Ok(((head.arena_offset, head.arena_bytes), slots))),
+            Kind::HostRefusal => Ok(Err(error_from(head.number, self.wire.header()))),
+            kind => Err(WireError::Garbage(format!("frame {kind:?} instead of an answer"))),
+        }
+    }
+}
+
+impl Answerer for Relay {
+    fn answer(&mut self, op: HostOp, message: Message<'_>) -> Result<Parts<'_>, AbiError> {
+        let ((offset, len), slots) = self.request(op, message)?;
+        self.slots = slots;
+        self.header.clear();
+        self.header.extend_from_slice(self.wire.header());
         let arena = self.nested.read(offset, len);
         let arena = arena.map_err(|error| AbiError::new(ErrorKind::HOST, error.to_string()))?;
-        Ok(Parts { header: self.wire.header(), slots: &self.slots, arena })
+        Ok(Parts { header: &self.header, slots: &self.slots, arena })
+    }
+
+    fn log(&mut self, message: Message<'_>) -> Result<(), AbiError> {
+        // The answer to a log record has no tensors: what the inbox holds stays as it is.
+        self.request(HostOp::LOG, message).map(drop)
     }
 }

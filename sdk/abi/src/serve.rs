@@ -1,108 +1,127 @@
-//! The host's side of a [`HostHandle`] in one address space: safe for whoever answers, used by the host's
+//! The learner's way back to its host: a [`HostHandle`] made from whoever answers. Used by the host's
 //! in-process tier, by its worker, and by the SDK's test driver.
+//!
+//! The boundary promises that an answer stays valid until the learner's next request or the end of the
+//! outer call, which no lifetime can say across a C function. This file keeps that promise in one place,
+//! for learners in this process and for the worker alike.
 
 use abi_stable::prefix_type::PrefixTypeTrait;
-use abi_stable::std_types::{RResult, RSlice};
+use abi_stable::std_types::{RErr, ROk, RResult, RSlice};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
 
-use crate::buffer::MessageBuf;
-use crate::table::{AbiError, HostHandle, HostOp, HostTable, HostTableRef, Message};
+use crate::buffer::{MessageBuf, Slot, views_of};
+use crate::table::{AbiError, ErrorKind, HostHandle, HostOp, HostTable, HostTableRef, Message};
 use crate::tensor::TensorView;
 
-/// Who answers a learner that calls the host.
-pub trait Serve {
-    /// Writes the answer to `op` into `answer`, which is empty.
-    fn serve(
-        &mut self,
-        op: HostOp,
-        message: Message<'_>,
-        answer: &mut MessageBuf,
-    ) -> Result<(), AbiError>;
+/// A message by its parts.
+pub struct Parts<'a> {
+    pub header: &'a [u8],
+    pub slots: &'a [Slot],
+    pub arena: &'a [u8],
 }
 
-/// Refuses everything: for calls in which the host offers nothing.
-pub struct Nothing;
-
-impl Serve for Nothing {
-    fn serve(&mut self, op: HostOp, _: Message<'_>, _: &mut MessageBuf) -> Result<(), AbiError> {
-        match op {
-            HostOp::LOG => Ok(()),
-            _ => {
-                let message = format!("the host does not offer `{}` in this call", op.name());
-                Err(AbiError::new(crate::ErrorKind::HOST, message))
-            }
-        }
+impl<'a> From<&'a MessageBuf> for Parts<'a> {
+    fn from(message: &'a MessageBuf) -> Self {
+        Parts { header: message.header(), slots: message.slots(), arena: message.arena() }
     }
 }
 
-/// Memory that a served call needs; kept from call to call to be reused.
-#[derive(Default)]
-pub struct Answers {
-    answer: MessageBuf,
-    scratch: MessageBuf,
+/// Someone who answers a learner's requests and keeps each answer until the next.
+pub trait Answerer {
+    fn answer(&mut self, op: HostOp, message: Message<'_>) -> Result<Parts<'_>, AbiError>;
+
+    /// Takes a log record ([`HostOp::LOG`]) and leaves the answer before it as it is.
+    fn log(&mut self, message: Message<'_>) -> Result<(), AbiError>;
 }
 
-struct Frame<'a> {
-    serve: &'a mut dyn Serve,
-    answers: &'a mut Answers,
-    // Views of `answers.answer`, valid until the next call through the handle.
-    views: Vec<TensorView<'static>>,
-}
-
-/// Runs `call` with a handle through which `serve` answers.
-pub fn with_host<R>(
-    serve: &mut dyn Serve,
-    answers: &mut Answers,
-    call: impl FnOnce(HostHandle<'_>) -> R,
+/// Runs `outer_call` with a handle whose requests go to `answerer`.
+///
+/// A panic of the answerer does not cross the learner: the learner gets an error, and the panic goes on
+/// when the outer call has returned.
+pub fn with_handle<R>(
+    answerer: &mut dyn Answerer,
+    outer_call: impl FnOnce(HostHandle<'_>) -> R,
 ) -> R {
-    let mut frame = Frame { serve, answers, views: Vec::new() };
-    let context = std::ptr::from_mut(&mut frame).cast::<()>();
-    // SAFETY: `answer_call` takes exactly this context, and `frame` outlives `call`, which cannot keep
-    // the handle: its lifetime is that of the closure's argument.
-    call(unsafe { HostHandle::new(context, table()) })
+    let mut context = Context { answerer, views: Vec::new(), panic: None };
+    let pointer = (&raw mut context).cast::<()>();
+    // SAFETY: `call_host` takes a pointer to a `Context`, and this one outlives the handle, whose
+    // lifetime ends with `outer_call`. Nothing else touches it meanwhile.
+    let handle = unsafe { HostHandle::new(pointer, host_table()) };
+    let result = outer_call(handle);
+    if let Some(panic) = context.panic {
+        resume_unwind(panic);
+    }
+    result
 }
 
-fn table() -> HostTableRef {
-    static TABLE: std::sync::OnceLock<HostTableRef> = std::sync::OnceLock::new();
-    *TABLE.get_or_init(|| HostTable { call: answer_call }.leak_into_prefix())
+struct Context<'a> {
+    answerer: &'a mut dyn Answerer,
+    /// Views of the latest answer. Their `'static` stands for "until the next request".
+    views: Vec<TensorView<'static>>,
+    panic: Option<Panic>,
+}
+
+fn host_table() -> HostTableRef {
+    static TABLE: OnceLock<HostTableRef> = OnceLock::new();
+    *TABLE.get_or_init(|| HostTable { call: call_host }.leak_into_prefix())
 }
 
 /// # Safety
-/// `context` is the frame of a `with_host` that is still running, and nobody else uses it meanwhile: a
-/// learner is entered by one thread and the handle is not `Sync`.
-unsafe extern "C" fn answer_call(
+/// `context` must come from [`with_handle`], whose outer call is still running, and no other request
+/// through it may be under way.
+unsafe extern "C" fn call_host(
     context: *mut (),
     op: HostOp,
     message: Message<'_>,
 ) -> RResult<Message<'static>, AbiError> {
-    // SAFETY: see the function's contract.
-    let frame = unsafe { &mut *context.cast::<Frame<'_>>() };
-    let answer = match op {
-        // A log record must not disturb the answer before it.
-        HostOp::LOG => &mut frame.answers.scratch,
-        _ => {
-            frame.views.clear();
-            &mut frame.answers.answer
-        }
-    };
-    answer.clear();
-    match frame.serve.serve(op, message, answer) {
-        Err(error) => RResult::RErr(error),
-        Ok(()) if op == HostOp::LOG => {
-            RResult::ROk(Message { header: RSlice::EMPTY, tensors: RSlice::EMPTY })
-        }
-        Ok(()) => {
-            // SAFETY: the views and the header borrow `answers.answer`, which is left alone until the
-            // next call that is no log record; `HostHandle::call` ends the borrow before that.
-            frame.views = unsafe {
-                std::mem::transmute::<Vec<TensorView<'_>>, Vec<TensorView<'static>>>(answer.views())
-            };
-            let header = answer.header();
-            // SAFETY: as above.
-            let header = unsafe { RSlice::from_raw_parts(header.as_ptr(), header.len()) };
-            let (pointer, len) = (frame.views.as_ptr(), frame.views.len());
-            // SAFETY: as above; `frame.views` is not touched before the next call either.
-            let tensors = unsafe { RSlice::from_raw_parts(pointer, len) };
-            RResult::ROk(Message { header, tensors })
-        }
+    // SAFETY: the caller promises that this is the context of a running outer call and that nobody else
+    // uses it. A `HostHandle` is neither `Send` nor usable twice at once.
+    let context = unsafe { &mut *context.cast::<Context<'_>>() };
+    let Context { answerer, views, panic } = context;
+    let answerer: &mut dyn Answerer = &mut **answerer;
+    if op == HostOp::LOG {
+        let logged = catch_unwind(AssertUnwindSafe(move || answerer.log(message)));
+        return match logged {
+            Ok(Ok(())) => ROk(Message { header: RSlice::EMPTY, tensors: RSlice::EMPTY }),
+            Ok(Err(error)) => RErr(error),
+            Err(payload) => RErr(failed(panic, payload, op)),
+        };
     }
+    views.clear();
+    let answer = move || {
+        // Moved in, so that the answer borrows from the answerer and not from this closure.
+        let answerer = answerer;
+        answerer.answer(op, message)
+    };
+    match catch_unwind(AssertUnwindSafe(answer)) {
+        Ok(Ok(parts)) => {
+            let answer_views = views_of(parts.slots, parts.arena);
+            // SAFETY: the answerer keeps what it returned until its next `answer`, and by the promise of
+            // `HostTable::call` the learner uses it no longer than that or the outer call.
+            views.extend(answer_views.into_iter().map(|view| unsafe { forget_lifetime(view) }));
+            let message =
+                Message { header: RSlice::from_slice(parts.header), tensors: views[..].into() };
+            // SAFETY: as above; `views` too stays untouched until the next request.
+            ROk(unsafe { std::mem::transmute::<Message<'_>, Message<'static>>(message) })
+        }
+        Ok(Err(error)) => RErr(error),
+        Err(payload) => RErr(failed(panic, payload, op)),
+    }
+}
+
+type Panic = Box<dyn Any + Send>;
+
+/// Keeps a panic for the end of the outer call.
+fn failed(kept: &mut Option<Panic>, panic: Panic, op: HostOp) -> AbiError {
+    *kept = Some(panic);
+    AbiError::new(ErrorKind::HOST, format!("the host failed in `{}`", op.name()))
+}
+
+/// # Safety
+/// The view must not be used after the data, shape and strides it borrows are gone.
+unsafe fn forget_lifetime(view: TensorView<'_>) -> TensorView<'static> {
+    // SAFETY: only the lifetime changes; the caller answers for it.
+    unsafe { std::mem::transmute::<TensorView<'_>, TensorView<'static>>(view) }
 }
