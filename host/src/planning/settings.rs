@@ -72,7 +72,8 @@ mod tests {
     fn later_settings_win() {
         let method = [("lr".to_string(), json!(0.03))].into();
         let preset = Preset { method, ..Preset::default() };
-        let set = [("hidden".into(), json!([10, 20])), ("teacher.rate".into(), json!(0.5))];
+        let set =
+            [("hidden".to_string(), json!([10, 20])), ("teacher.rate".to_string(), json!(0.5))];
         let config = config(&description(), Some(&preset), &set).unwrap();
         assert_eq!(config, json!({"lr": 0.03, "hidden": [10, 20], "teacher": {"rate": 0.5}}));
     }

@@ -12,8 +12,8 @@ mod method;
 pub use config::{Config, TeacherSelect};
 pub use method::{ClsEr, warm_up};
 
-use perdura_nn::{copy_out, rows, state};
 use perdura_nn::{MlpShape, Network};
+use perdura_nn::{copy_out, rows, state};
 use perdura_sdk::{Error, prelude::*};
 
 impl ContinualLearner for ClsEr {
@@ -21,7 +21,9 @@ impl ContinualLearner for ClsEr {
 
     fn about() -> About {
         About::new("replay with a fast and a slow average of the network as teachers")
-            .paper("Arani, Sarfraz, Zonooz: Learning Fast, Learning Slow, ICLR 2022, arXiv 2201.12604")
+            .paper(
+                "Arani, Sarfraz, Zonooz: Learning Fast, Learning Slow, ICLR 2022, arXiv 2201.12604",
+            )
             .presets(include_str!("../presets.toml"))
     }
 

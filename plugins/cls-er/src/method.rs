@@ -75,8 +75,7 @@ impl ClsEr {
         let loss_ce = loss.clone().into_scalar();
         let (mut loss_cons, mut n_select_stable) = (0.0, 0.0);
         if let Some(target) = target {
-            let consistency =
-                losses::mean_squared_error(logits.narrow(0, b, m), target.logits);
+            let consistency = losses::mean_squared_error(logits.narrow(0, b, m), target.logits);
             loss_cons = consistency.clone().into_scalar();
             n_select_stable = target.n_select_stable;
             // λ = 0 is ER to the byte: no term, not a term of zero.

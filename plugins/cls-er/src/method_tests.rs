@@ -154,9 +154,8 @@ fn each_row_of_the_target_is_a_row_of_one_teacher() {
     let mut n_select_stable = 0;
     for row in 0..16 {
         let at = row * CLASSES..(row + 1) * CLASSES;
-        let log_p = |z: &[f32]| {
-            z[batch.labels[row] as usize] - z.iter().map(|v| v.exp()).sum::<f32>().ln()
-        };
+        let log_p =
+            |z: &[f32]| z[batch.labels[row] as usize] - z.iter().map(|v| v.exp()).sum::<f32>().ln();
         let stable = log_p(&z_s[at.clone()]) > log_p(&z_p[at.clone()]);
         n_select_stable += i32::from(stable);
         assert_eq!(z[at.clone()], if stable { &z_s } else { &z_p }[at], "row {row}");
@@ -223,10 +222,8 @@ fn a_loaded_learner_goes_on_as_the_saved_one() {
 
 #[test]
 fn a_rate_above_one_is_refused() {
-    let error = Driver::<ClsEr>::new(
-        Config { r_stable: 1.5, ..config() },
-        Setting::new(CLASSES, &[WIDTH]),
-    );
+    let error =
+        Driver::<ClsEr>::new(Config { r_stable: 1.5, ..config() }, Setting::new(CLASSES, &[WIDTH]));
     let message = error.err().expect("the rate is out of range").to_string();
     assert_eq!(message, "hyper-parameter `r_stable`: expected a number from 0 to 1, found 1.5");
 }
