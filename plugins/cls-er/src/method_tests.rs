@@ -3,7 +3,7 @@
 use super::*;
 use perdura_nn::state;
 use perdura_sdk::testing::{Driver, Samples, Setting};
-use perdura_sdk::{StateReader, StateWriter, prelude::*};
+use perdura_sdk::{StateReader, StateWriter};
 
 const WIDTH: usize = 6;
 const CLASSES: usize = 4;
@@ -146,7 +146,7 @@ fn each_row_of_the_target_is_a_row_of_one_teacher() {
     let batch = samples(16, 1);
     let x = rows(&[&batch.views[0]], WIDTH, &learner.device);
     let y = labels(&[&batch.labels], CLASSES, &learner.device);
-    let values = |t: Tensor<2>| t.into_data().to_vec::<f32>().unwrap();
+    let values = |t: Tensor<2>| t.into_data().try_to_vec::<f32>().unwrap();
     let z_s = values(learner.stable.forward(x.clone()));
     let z_p = values(learner.plastic.forward(x.clone()));
     let target = learner.target(x, y);
