@@ -16,6 +16,16 @@ pub enum Item {
     Slot(u32),
 }
 
+impl Item {
+    /// Place in the memory of a sample that is taken from there.
+    pub fn slot(self) -> Option<u32> {
+        match self {
+            Item::Slot(slot) => Some(slot),
+            Item::Train { .. } => None,
+        }
+    }
+}
+
 /// Where the stream stands. Counts start at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
