@@ -54,7 +54,9 @@ impl World {
         let declared = &self.declaration.scalars;
         match scalars.iter().find(|(name, value)| !declared.contains(name) || !value.is_finite()) {
             None => Ok(()),
-            Some((name, value)) if !value.is_finite() => Err(format!("scalar `{name}` is {value}")),
+            Some((name, value)) if !value.is_finite() => {
+                Err(format!("scalar `{name}` is not a finite number"))
+            }
             Some((name, _)) => Err(format!("scalar `{name}` was not declared")),
         }
     }
