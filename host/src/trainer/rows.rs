@@ -120,7 +120,7 @@ impl World {
         if let Some(memory) = &self.memory
             && request.source != Source::Current
         {
-            let candidates = memory.select(request.filter, self.place.now());
+            let candidates = memory.select(request.filter, self.now());
             let mut rng = keyed(self.seed, purpose, &numbers);
             memory.draw(&candidates, request.count, request.replacement, &mut rng, &mut slots);
         }

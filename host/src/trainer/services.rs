@@ -169,7 +169,7 @@ impl Desk {
         message: &Message<'_>,
     ) -> Result<Option<f64>, AbiError> {
         let classes: &[u32] = tensor(message, header.classes, "classes").map_err(refuse)?;
-        let items = self.world.validation();
+        let items = self.world.validation().map_err(refuse)?;
         if classes.len() != items.len() {
             let (expected, found) = (items.len(), classes.len());
             return Err(refuse(format!("expected {expected} predicted classes, found {found}")));
@@ -198,7 +198,7 @@ impl World {
             false => Err("a pass over the current experience is not granted here"),
         };
         let held = || match &self.memory {
-            Some(memory) => Ok(memory.select(plan.filter, self.place.now()).to_slots()),
+            Some(memory) => Ok(memory.select(plan.filter, self.now()).to_slots()),
             None => Err(NO_MEMORY),
         };
         Ok(match plan.source {
@@ -211,7 +211,7 @@ impl World {
                 slots if slots.is_empty() => current()?.collect(),
                 slots => slots.into_iter().map(Item::Slot).collect(),
             },
-            Source::Validation => self.validation(),
+            Source::Validation => self.validation()?,
         })
     }
 
