@@ -137,8 +137,9 @@ impl<'a> Trainer<'a> {
             true => order.chunks_exact(batch).collect(),
             false => order.chunks(batch).collect(),
         };
-        let place = &mut self.desk.world.place;
-        (place.epoch, place.steps_per_epoch) = (epoch, batches.len() as u64);
+        let world = &mut self.desk.world;
+        world.epoch_over_memory = order.iter().any(|item| item.slot().is_some());
+        (world.place.epoch, world.place.steps_per_epoch) = (epoch, batches.len() as u64);
         let mut sums: BTreeMap<String, (f64, u64)> = BTreeMap::new();
         for (number, items) in batches.iter().enumerate() {
             self.desk.world.place.step_in_epoch = number as u64;
@@ -147,6 +148,7 @@ impl<'a> Trainer<'a> {
                 (sum.0, sum.1) = (sum.0 + value, sum.1 + 1);
             }
         }
+        self.desk.world.epoch_over_memory = false;
         let means = sums.into_iter().map(|(name, (sum, n))| (name, sum / n as f64)).collect();
         self.observer.epoch_ended(&self.desk.world.place, batches.len() as u64, means);
         Ok(())
@@ -164,6 +166,8 @@ impl<'a> Trainer<'a> {
         let world = &mut desk.world;
         let applied = ledger.time(Activity::Replay, || world.apply(reply));
         let applied = applied.map_err(|problem| self.fault(Op::OBSERVE, "report", problem))?;
+        // Between steps there is no current batch to draw from.
+        self.desk.world.batch.clear();
         self.desk.world.place.step += 1;
         self.observer.step_ended(&self.desk.world.place, applied.events);
         Ok(applied.scalars)

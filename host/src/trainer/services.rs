@@ -143,6 +143,12 @@ impl Desk {
     fn replace(&mut self, header: ReplaceMsg, message: &Message<'_>) -> Result<(), AbiError> {
         let uids: &[u64] = tensor(message, header.uids, "uids").map_err(refuse)?;
         let world = &mut self.world;
+        if world.epoch_over_memory {
+            return Err(refuse(
+                "the memory cannot be replaced while an epoch goes over it; replace it in \
+                 begin_experience or end_experience",
+            ));
+        }
         let allowed = world.may_iterate_current();
         let experience = world.place.experience;
         let benchmark = world.benchmark.clone();
@@ -154,7 +160,11 @@ impl Desk {
                 let label = benchmark.label(true, index);
                 Some(SampleBuf { image, label, uid, experience, group: 0 })
             })
-            .map_err(refuse)
+            .map_err(refuse)?;
+        // Slots that were handed out before mean other samples from now on.
+        world.iterations.clear();
+        world.batch_slots.fill(None);
+        Ok(())
     }
 
     fn validation_score(

@@ -68,6 +68,8 @@ pub struct World {
     pub batch_slots: Vec<Option<u32>>,
     /// True from `begin_experience` to the end of `end_experience`.
     pub in_experience: bool,
+    /// The epoch that is going on has samples of the memory in it.
+    pub epoch_over_memory: bool,
     pub iterations: Vec<Iteration>,
     /// Calls of the learner to the host that draw chance, over the whole run.
     pub host_draws: u64,
@@ -91,6 +93,7 @@ impl World {
             batch: Vec::new(),
             batch_slots: Vec::new(),
             in_experience: false,
+            epoch_over_memory: false,
             iterations: Vec::new(),
             host_draws: 0,
         }
