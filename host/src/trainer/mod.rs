@@ -15,7 +15,7 @@ mod services;
 mod world;
 
 use perdura_abi::buffer::MessageBuf;
-use perdura_abi::message::{EpochSource, EventMsg, ExperienceMsg, SeedMsg, StreamShape};
+use perdura_abi::message::{EpochSource, EventMsg, ExperienceMsg, SeedMsg};
 use perdura_abi::table::Op;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -78,7 +78,6 @@ impl<'a> Trainer<'a> {
     pub fn train(&mut self) -> Result<(), Box<Fault>> {
         let boundaries = self.desk.world.grants.boundaries;
         let experiences = self.desk.world.benchmark.experiences.len();
-        let union = self.desk.world.declaration.wishes.stream == StreamShape::Union;
         self.score(After::Initial)?;
         for experience in 0..experiences {
             self.enter(experience as u32);
@@ -95,10 +94,7 @@ impl<'a> Trainer<'a> {
             if last {
                 self.end_of_stream()?;
             }
-            match union {
-                true => {}
-                false => self.score(After::Experience(experience))?,
-            }
+            self.score(After::Experience(experience))?;
         }
         Ok(())
     }
