@@ -253,8 +253,19 @@ impl World {
             classes: self.grants.experience_classes.then(|| experience.classes.clone()),
             samples: told.then_some(experience.train.len() as u64),
             epochs: told.then_some(self.benchmark.epochs),
-            steps_per_epoch: told
-                .then(|| self.benchmark.steps_per_epoch(self.place.experience as usize)),
+            steps_per_epoch: told.then(|| self.steps_per_epoch()),
+            memory_samples_max: self.memory.as_ref().map(|m| m.capacity_samples() as u64),
         }
+    }
+
+    /// Steps of an epoch that would begin now.
+    fn steps_per_epoch(&self) -> u64 {
+        let own = self.benchmark.experiences[self.place.experience as usize].train.len();
+        let held = match (self.declaration.wishes.epoch_source, &self.memory) {
+            (EpochSource::ExperienceAndMemory, Some(memory)) => memory.len(),
+            _ => 0,
+        };
+        let (samples, batch) = ((own + held) as u64, u64::from(self.benchmark.batch));
+        if self.benchmark.drop_last { samples / batch } else { samples.div_ceil(batch) }
     }
 }

@@ -324,6 +324,8 @@ pub struct ExperienceMsg {
     pub samples: Option<u64>,
     pub epochs: Option<u32>,
     pub steps_per_epoch: Option<u64>,
+    /// Samples the memory can hold; `None` without one. Told in every scenario.
+    pub memory_samples_max: Option<u64>,
 }
 
 /// A call that carries nothing but its seed.
