@@ -96,6 +96,12 @@ impl Declaration {
         self
     }
 
+    /// Whether the learner uses the memory, however the declaration says so.
+    pub fn uses_the_memory(&self) -> bool {
+        let replays = |r: &Request| r.source != Source::Current && r.count > 0;
+        self.memory || !self.columns.is_empty() || self.requests.iter().any(replays)
+    }
+
     /// A network that can be scored and needs nothing but inputs. The first one is the headline.
     pub fn view(mut self, name: &str) -> Self {
         let needs = ViewNeeds::Nothing;
