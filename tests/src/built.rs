@@ -19,18 +19,12 @@ pub fn built() -> &'static Built {
 impl Built {
     fn build() -> Built {
         let target = target_folder();
-        let mut shipped = vec!["perdura".to_owned(), "perdura-nearest-mean".to_owned()];
-        shipped.extend(plugin_names().into_iter().map(|name| format!("perdura-{name}")));
-        let packages = |words: &mut Vec<String>| {
-            shipped.iter().for_each(|name| words.extend(["-p".to_owned(), name.clone()]));
-        };
-        let mut everything = vec!["-p".to_owned(), "perdura-tests".into()];
-        packages(&mut everything);
-        everything.extend(["--lib", "--bins", "--examples"].map(String::from));
-        cargo_build(&target, &everything);
+        // The same packages as `cargo test --workspace` selects: with others, shared dependencies would
+        // have other features and be compiled again.
+        cargo_build(&target, "--workspace --lib --bins --examples");
         // In a build of their own: a feature holds for everything that is built together.
-        let next = "-p perdura-tests --features fixture-next --example zoo_next --example abi_probe_next";
-        cargo_build(&target, &next.split(' ').map(String::from).collect::<Vec<_>>());
+        let features = "--workspace --features perdura-tests/fixture-next";
+        cargo_build(&target, &format!("{features} --example zoo_next --example abi_probe_next"));
         Built { release: target.join("release") }
     }
 
@@ -75,10 +69,11 @@ fn target_folder() -> PathBuf {
     program.ancestors().nth(3).expect("cargo puts it three folders deep").to_owned()
 }
 
-fn cargo_build(target: &Path, words: &[String]) {
+fn cargo_build(target: &Path, words: &str) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--quiet", "--target-dir"]).arg(target).args(words);
+    command.args(["build", "--release", "--quiet", "--target-dir"]).arg(target);
+    command.args(words.split(' '));
     // What cargo sets for a test program must not look like settings of the build inside it.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") {
@@ -86,5 +81,5 @@ fn cargo_build(target: &Path, words: &[String]) {
         }
     }
     let status = command.current_dir(workspace()).status().expect("cargo can be started");
-    assert!(status.success(), "cargo build {} failed", words.join(" "));
+    assert!(status.success(), "cargo build {} failed", words);
 }

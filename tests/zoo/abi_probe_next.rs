@@ -1,11 +1,19 @@
-//! As `abi_probe`, for a host of a later boundary: it also calls the field that today's has not.
+//! Opens the plugins named as arguments in one process, in that order, as a host of a later boundary, and
+//! prints `<id as described> <what its new field says>` for each, or the code of the error.
 #![deny(unsafe_code)]
 
-mod probe;
+use perdura::plugin::{inspect, open};
+use std::path::Path;
 
 fn main() {
-    probe::run(|root| match root.fixture() {
-        Some(fixture) => fixture().to_string(),
-        None => "missing".into(),
-    });
+    for file in std::env::args().skip(1) {
+        let opened = inspect(Path::new(&file)).and_then(|found| open(&found));
+        match opened.and_then(|plugin| Ok((plugin.describe()?, plugin.root))) {
+            Ok((description, root)) => match root.fixture() {
+                Some(fixture) => println!("{} {}", description.id, fixture()),
+                None => println!("{} missing", description.id),
+            },
+            Err(error) => println!("{}: {error}", error.code()),
+        }
+    }
 }
