@@ -1,4 +1,17 @@
-//! The Perdura host.
+//! The Perdura host: runs continual-learning methods that are dropped in as plugins, on equal terms.
+//!
+//! What happens from a command to a table, and where:
+//!
+//! 1. [`cli`] reads the command line; [`planning`] turns it into plans that leave nothing open.
+//! 2. [`plugin`] finds and checks the plugin's file; [`stream`] makes the benchmark from [`data`].
+//! 3. [`schedule`] starts a process for every run.
+//! 4. In it, [`trainer`] feeds the learner: batches and draws from [`memory`], made into inputs by
+//!    [`augment`], all chance from [`rng`]. The learner lives behind a [`worker::LearnerPort`].
+//! 5. [`score`] makes predictions in throw-away instances; [`metrics`] are functions of those.
+//! 6. [`run`] holds what a run leaves behind; [`compare`] and [`mod@stats`] make tables of it.
+//!
+//! Data flow one way: stream -> step -> learner -> report -> results. `examples/embed-host` shows how a
+//! program uses the host as a library.
 
 pub mod augment;
 pub mod cli;
@@ -6,6 +19,7 @@ pub mod compare;
 pub mod data;
 pub mod memory;
 pub mod metrics;
+pub mod planning;
 pub mod plugin;
 pub mod rng;
 pub mod run;
@@ -16,3 +30,11 @@ pub mod stats;
 pub mod stream;
 pub mod trainer;
 pub mod worker;
+
+/// Turns this process into a worker if the host started it as one. A program that embeds the host calls
+/// this first in `main`: a worker is the same program again, with the one argument `worker`.
+pub fn serve_if_worker() {
+    if std::env::args_os().skip(1).eq(["worker"]) {
+        worker::run(|file| plugin::open_checked(file).map_err(|e| e.to_string()))
+    }
+}

@@ -32,9 +32,6 @@ pub enum Command {
     /// List and inspect benchmarks.
     #[command(subcommand)]
     Benchmarks(BenchmarksCommand),
-    /// A worker process; started by the host.
-    #[command(hide = true)]
-    Worker,
     /// The process of one run; started by the host.
     #[command(hide = true)]
     Execute(ExecuteArgs),

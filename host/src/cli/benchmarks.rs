@@ -9,7 +9,7 @@ pub fn carry_out(command: &BenchmarksCommand) -> Result<u8, CliError> {
     match command {
         BenchmarksCommand::List { format } => list(*format),
         BenchmarksCommand::Inspect { name, data_dir, seed, stream, format } => {
-            let options = resolve::stream_options(stream, None)?;
+            let options = resolve::stream_options(stream)?;
             let benchmark = stream::build(name, data_dir.as_deref(), &options, *seed)?;
             let inspection = stream::inspect(&benchmark);
             match format {

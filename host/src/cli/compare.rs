@@ -9,9 +9,10 @@ use super::args::{CompareArgs, DemoArgs, Format, Isolation, OutputArgs, RunArgs,
 use super::error::CliError;
 use super::plan_file;
 use super::progress::watcher;
-use super::resolve::{self, Resolved};
+use super::resolve;
 use super::{DONE, RUN_FAILED};
 use crate::compare::{Comparison, RunRecord, TerminalStyle, markdown, terminal};
+use crate::planning::{self, Resolved};
 use crate::run::{Outcome, RunFolder};
 use crate::schedule::{Job, run_all};
 
@@ -104,7 +105,7 @@ impl Runs {
     fn prepare(arms: &[Arm], seeds: &[u64], out: &Path) -> Result<Runs, CliError> {
         let mut resolved = Vec::new();
         for arm in arms {
-            for run in resolve::plans(&arm.method, &arm.setup, seeds)? {
+            for run in planning::plans(&arm.method, &resolve::setup(&arm.setup)?, seeds)? {
                 resolved.push((run, &arm.setup));
             }
         }

@@ -8,13 +8,11 @@ mod plan_file;
 mod plugins;
 mod progress;
 mod resolve;
-mod settings;
 
 use clap::Parser;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::plugin;
 use crate::run::{Outcome, RunFolder};
 use crate::worker;
 use args::{Cli, Command, ExecuteArgs};
@@ -29,11 +27,9 @@ const REFUSED: u8 = 2;
 
 /// Carries out what the command line says.
 pub fn main() -> ExitCode {
+    crate::serve_if_worker();
     let cli = Cli::parse();
     match cli.command {
-        Command::Worker => {
-            worker::run(|file: &Path| plugin::open_checked(file).map_err(|e| e.to_string()))
-        }
         Command::Execute(args) => answer(execute(&args, cli.verbose)),
         command => {
             log_to_stderr(cli.verbose);
@@ -49,7 +45,7 @@ fn carry_out(command: Command) -> Result<u8, CliError> {
         Command::Compare(args) => compare::compare(&args),
         Command::Plugins(command) => plugins::carry_out(&command),
         Command::Benchmarks(command) => benchmarks::carry_out(&command),
-        Command::Worker | Command::Execute(_) => unreachable!("handled before"),
+        Command::Execute(_) => unreachable!("handled before"),
     }
 }
 

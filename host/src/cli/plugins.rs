@@ -4,13 +4,13 @@ use perdura_abi::manifest::Description;
 use serde_json::{Value, json};
 use std::path::Path;
 
+use super::DONE;
 use super::args::{
     Format, PluginBuildArgs, PluginInfoArgs, PluginListArgs, PluginNewArgs, PluginsCommand,
 };
 use super::benchmarks::json as pretty;
 use super::error::CliError;
-use super::resolve::{description, preset_name};
-use super::{DONE, settings};
+use crate::planning::{description, list as listed, preset_name};
 use crate::plugin::{Found, SearchPath, inspect};
 use crate::scaffold::{self, BuildOptions, NewOptions, Sdk, Template};
 
@@ -72,10 +72,10 @@ fn info(args: &PluginInfoArgs) -> Result<(), CliError> {
     }
     println!("licence {}, abi {}, {}, {}", m.licence, m.abi, m.rustc, m.target);
     println!("file {}\nsha256 {}", found.path.display(), found.sha256);
-    println!("scenarios: {}", settings::list(&description.scenarios));
+    println!("scenarios: {}", listed(&description.scenarios));
     let views: Vec<String> = description.views.iter().map(|v| v.name.clone()).collect();
-    println!("views: {}", settings::list(&views));
-    println!("devices: {}\n\nhyper-parameters:", settings::list(&description.devices));
+    println!("views: {}", listed(&views));
+    println!("devices: {}\n\nhyper-parameters:", listed(&description.devices));
     hyper_parameters(&description);
     if !description.presets.is_empty() {
         println!("\npresets:");

@@ -1,146 +1,53 @@
-//! From what was typed to plans that leave nothing open: method -> plugin file, preset, hyper-parameters,
-//! stream settings. Every default is written down.
+//! From what was typed to what is wanted: texts become values, and wrong ones are named.
 
-use perdura_abi::manifest::{Description, Preset};
 use serde_json::Value;
-use std::path::Path;
 use std::time::Duration;
 
-use super::args::{Isolation, LimitArgs, SetupArgs, StreamArgs};
+use super::args::{ExecuteArgs, Isolation, LimitArgs, SetupArgs, StreamArgs};
 use super::error::CliError;
-use super::settings;
 use crate::memory::Capacity;
-use crate::plugin::{Cache, Found, LoadError, SearchPath, describe_cached};
-use crate::run::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
-use crate::stream::{self, Benchmark, StreamOptions};
-use crate::trainer::{ExecuteOptions, check_declaration, context_of, declared};
-use crate::worker::{Deadlines, Limits, NoServices, SpawnOptions, Tier, describe, spawn};
-use perdura_abi::message::CreateMsg;
+use crate::planning::{PresetChoice, Setup};
+use crate::stream::{self, StreamOptions};
+use crate::trainer::ExecuteOptions;
+use crate::worker::{Deadlines, Limits, Tier};
 
-/// A plan and the file that carries it out.
-pub struct Resolved {
-    pub plan: RunPlan,
-    pub found: Found,
-}
-
-/// Plans for one method with some seeds. The learner is created once to see that it accepts its settings.
-pub fn plans(method: &str, setup: &SetupArgs, seeds: &[u64]) -> Result<Vec<Resolved>, CliError> {
-    let found = SearchPath::from_env(&setup.plugins).resolve(method)?;
-    let description = description(&found)?;
-    let capacity = setup.memory.as_deref().map(str::parse::<Capacity>).transpose();
-    let capacity = capacity.map_err(|e| CliError::input(e.to_string()))?;
-    let memory = capacity.map(|capacity| match capacity {
-        Capacity::Samples(samples) => MemorySize::Samples(samples as u64),
-        Capacity::Bytes(bytes) => MemorySize::Bytes(bytes),
-    });
-    let preset = choose_preset(&description, setup, memory)?;
-    let config = settings::config(&description, preset, &setup.set)?;
-    let mut resolved = Vec::with_capacity(seeds.len());
-    for &seed in seeds {
-        let options = stream_options(&setup.stream, preset)?;
-        let benchmark = stream::build(&setup.benchmark, setup.data_dir.as_deref(), &options, seed)?;
-        let plan = RunPlan {
-            format: RunPlan::FORMAT,
-            method: found.manifest.id.clone(),
-            plugin: plugin_file(&found),
-            config: config.clone(),
-            preset: preset.map(preset_used),
-            benchmark: benchmark.name.clone(),
-            scenario: benchmark.scenario.to_string(),
-            stream: stream_settings(&benchmark, &options),
-            memory,
-            seed,
-            threads: setup.threads,
-            device: setup.device.clone(),
-            host: host_build(),
-        };
-        if resolved.is_empty() {
-            try_out(&plan, &found, &benchmark, &setup.limits)?;
-        }
-        resolved.push(Resolved { plan, found: found.clone() });
-    }
-    Ok(resolved)
-}
-
-/// The described part of a plugin's manifest, asked in a worker or remembered.
-pub fn description(found: &Found) -> Result<Description, LoadError> {
-    describe_cached(found, |file: &Path| {
-        let description = describe(&SpawnOptions::new(file)).map_err(|fault| fault.to_string())?;
-        serde_json::to_string(&description).map_err(|e| e.to_string())
+/// The settings of a command line.
+pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
+    let memory = args.memory.as_deref().map(str::parse::<Capacity>).transpose();
+    let (deadlines, limits) = worker_limits(&args.limits)?;
+    Ok(Setup {
+        benchmark: args.benchmark.clone(),
+        memory: memory.map_err(|e| CliError::input(format!("--memory: {e}")))?,
+        set: args.set.iter().map(|text| setting(text)).collect::<Result<_, _>>()?,
+        preset: match args.preset.as_str() {
+            "auto" => PresetChoice::Auto,
+            "none" => PresetChoice::None,
+            name => PresetChoice::Named(name.into()),
+        },
+        data_dir: args.data_dir.clone(),
+        plugins: args.plugins.clone(),
+        device: args.device.clone(),
+        threads: args.threads,
+        stream: stream_options(&args.stream)?,
+        deadlines,
+        limits,
     })
 }
 
-fn plugin_file(found: &Found) -> PluginFile {
-    let name = found.path.file_name().unwrap_or_default().to_string_lossy();
-    PluginFile {
-        version: found.manifest.version.clone(),
-        sha256: found.sha256.clone(),
-        abi: found.manifest.abi.clone(),
-        file: name.into_owned(),
+fn setting(text: &str) -> Result<(String, Value), CliError> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.trim().into(), typed_value(value.trim()))),
+        None => Err(CliError::input(format!("--set `{text}`: expected key=value"))),
     }
 }
 
-fn host_build() -> HostBuild {
-    let commit = option_env!("PERDURA_COMMIT").map(str::to_owned);
-    HostBuild { version: env!("CARGO_PKG_VERSION").into(), commit }
-}
-
-/// Name under which a preset is chosen: `benchmark` or `benchmark-memory`.
-pub fn preset_name(preset: &Preset) -> String {
-    match preset.memory {
-        Some(memory) => format!("{}-{memory}", preset.benchmark),
-        None => preset.benchmark.clone(),
-    }
-}
-
-fn choose_preset<'d>(
-    description: &'d Description,
-    setup: &SetupArgs,
-    memory: Option<MemorySize>,
-) -> Result<Option<&'d Preset>, CliError> {
-    let presets = &description.presets;
-    match setup.preset.as_str() {
-        "none" => Ok(None),
-        "auto" => {
-            let samples = match memory {
-                Some(MemorySize::Samples(samples)) => Some(samples),
-                _ => None,
-            };
-            let of_benchmark = || presets.iter().filter(|p| p.benchmark == setup.benchmark);
-            let exact = of_benchmark().find(|p| p.memory.is_some() && p.memory == samples);
-            Ok(exact.or_else(|| of_benchmark().find(|p| p.memory.is_none())))
-        }
-        name => {
-            let names: Vec<String> = presets.iter().map(preset_name).collect();
-            match names.iter().position(|n| n == name) {
-                Some(index) => Ok(Some(&presets[index])),
-                None => Err(CliError::input(format!(
-                    "{} has no preset `{name}`{}; it has: {}",
-                    description.id,
-                    settings::did_you_mean(name, &names),
-                    settings::list(&names),
-                ))),
-            }
-        }
-    }
-}
-
-fn preset_used(preset: &Preset) -> PresetUsed {
-    let (benchmark, source) = (preset.benchmark.clone(), preset.source.clone());
-    PresetUsed { name: preset_name(preset), benchmark, memory: preset.memory, source }
-}
-
-/// Flags before the preset, the preset before the benchmark.
-pub fn stream_options(
-    flags: &StreamArgs,
-    preset: Option<&Preset>,
-) -> Result<StreamOptions, CliError> {
-    let preset = preset.map(|p| p.stream.clone()).unwrap_or_default();
+/// Stream flags.
+pub fn stream_options(flags: &StreamArgs) -> Result<StreamOptions, CliError> {
     let wrong = |e: stream::ParseOptionError| CliError::input(e.to_string());
     Ok(StreamOptions {
-        epochs: flags.epochs.or(preset.epochs),
-        batch: flags.batch.or(preset.batch),
-        drop_last: flags.drop_last.or(preset.drop_last),
+        epochs: flags.epochs,
+        batch: flags.batch,
+        drop_last: flags.drop_last,
         class_order: flags.class_order.parse().map_err(wrong)?,
         eval_head: flags.eval_head.parse().map_err(wrong)?,
         validation: flags.validation,
@@ -148,48 +55,8 @@ pub fn stream_options(
     })
 }
 
-fn stream_settings(benchmark: &Benchmark, options: &StreamOptions) -> StreamSettings {
-    StreamSettings {
-        epochs: benchmark.epochs,
-        batch: benchmark.batch,
-        drop_last: benchmark.drop_last,
-        class_order: benchmark.class_order.clone(),
-        eval_head: benchmark.eval_head.to_string(),
-        validation: options.validation,
-        online: options.online,
-    }
-}
-
-/// Creates the learner once and throws it away, so that what it refuses is refused before anything is
-/// written.
-fn try_out(
-    plan: &RunPlan,
-    found: &Found,
-    benchmark: &Benchmark,
-    limits: &LimitArgs,
-) -> Result<(), CliError> {
-    let method = plan.method.clone();
-    let (deadlines, limits) = worker_limits(limits)?;
-    let file = Cache::from_env().copy(found)?;
-    let options = SpawnOptions { deadlines, limits, ..SpawnOptions::new(file) };
-    let create = CreateMsg {
-        config: plan.config.clone(),
-        context: context_of(plan, benchmark),
-        seed: 0,
-        log_level: "error".into(),
-    };
-    let attempt = spawn(&options, &create, &mut NoServices);
-    let declared = attempt.and_then(|mut port| declared(&mut port));
-    let declaration = declared
-        .map_err(|fault| CliError::Create { method: method.clone(), fault: Box::new(fault) })?;
-    let empty =
-        matches!(plan.memory, None | Some(MemorySize::Samples(0)) | Some(MemorySize::Bytes(0)));
-    check_declaration(&declaration, benchmark, !empty)
-        .map_err(|problem| CliError::input(format!("{method}: {problem}")))
-}
-
 /// Limits as the worker takes them.
-pub fn worker_limits(args: &LimitArgs) -> Result<(Deadlines, Limits), CliError> {
+fn worker_limits(args: &LimitArgs) -> Result<(Deadlines, Limits), CliError> {
     let seconds = |name: &str, value: f64| match value > 0.0 && value.is_finite() {
         true => Ok(Duration::from_secs_f64(value)),
         false => Err(CliError::input(format!("{name} {value}: expected a number above 0"))),
@@ -216,7 +83,7 @@ pub fn worker_limits(args: &LimitArgs) -> Result<(Deadlines, Limits), CliError> 
 }
 
 /// The arguments with which the process of a run is started.
-pub fn execute_options(args: &super::args::ExecuteArgs) -> Result<ExecuteOptions, CliError> {
+pub fn execute_options(args: &ExecuteArgs) -> Result<ExecuteOptions, CliError> {
     let (deadlines, limits) = worker_limits(&args.limits)?;
     Ok(ExecuteOptions {
         folder: args.folder.clone(),
@@ -262,7 +129,7 @@ pub fn jobs(text: &str, threads: usize) -> Result<usize, CliError> {
 }
 
 /// A configuration value as typed: JSON where it is JSON, else a string.
-pub fn typed_value(text: &str) -> Value {
+fn typed_value(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into()))
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{RunError, files};
+use crate::stream::{ClassOrder, ParseOptionError, StreamOptions};
 
 /// `plan.json`.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -90,6 +91,21 @@ pub struct HostBuild {
     pub version: String,
     /// `None` where the binary was built outside a checkout.
     pub commit: Option<String>,
+}
+
+impl StreamSettings {
+    /// The options that make this stream again.
+    pub fn options(&self) -> Result<StreamOptions, ParseOptionError> {
+        Ok(StreamOptions {
+            epochs: Some(self.epochs),
+            batch: Some(self.batch),
+            drop_last: Some(self.drop_last),
+            class_order: ClassOrder::List(self.class_order.clone()),
+            eval_head: self.eval_head.parse()?,
+            validation: self.validation,
+            online: self.online,
+        })
+    }
 }
 
 impl RunPlan {

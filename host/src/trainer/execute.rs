@@ -18,7 +18,7 @@ use crate::memory::{Capacity, ReplayMemory};
 use crate::plugin::{self, Cache, Found, LoadError};
 use crate::run::{Fault, MemorySize, Outcome, RunError, RunFolder, RunPlan};
 use crate::score::Scorer;
-use crate::stream::{self, Benchmark, ClassOrder, StreamError, StreamOptions};
+use crate::stream::{self, Benchmark, StreamError};
 use crate::worker::{
     CallFault, Deadlines, LearnerPort, Limits, NoServices, SpawnOptions, Tier, in_process, spawn,
 };
@@ -36,6 +36,21 @@ pub struct ExecuteOptions {
     pub tell: bool,
 }
 
+impl ExecuteOptions {
+    /// The run in this folder, in a worker of its own, without limits, silently.
+    pub fn new(folder: impl Into<PathBuf>, plugin: impl Into<PathBuf>) -> Self {
+        ExecuteOptions {
+            folder: folder.into(),
+            plugin: plugin.into(),
+            data_dir: None,
+            tier: Tier::Process,
+            deadlines: Deadlines::default(),
+            limits: Limits::default(),
+            tell: false,
+        }
+    }
+}
+
 /// What kept a run from starting. A fault during a run is an outcome, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
@@ -45,19 +60,27 @@ pub enum ExecuteError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Stream(#[from] StreamError),
-    #[error("the plan of {folder} is damaged: {problem}")]
-    Plan { folder: PathBuf, problem: String },
+    #[error("the plan is damaged: {0}")]
+    Plan(#[from] stream::ParseOptionError),
 }
 
 /// Executes the plan in a folder. Whatever the learner does, the folder holds a summary afterwards.
 pub fn execute(options: &ExecuteOptions) -> Result<Outcome, ExecuteError> {
+    let plan = RunFolder::open(&options.folder)?.plan()?;
+    execute_on(options, || benchmark_of(&plan, options))
+}
+
+/// As [`execute`], on a benchmark of the caller's own that fits the plan.
+pub fn execute_on(
+    options: &ExecuteOptions,
+    benchmark: impl FnOnce() -> Result<Benchmark, ExecuteError>,
+) -> Result<Outcome, ExecuteError> {
     let started = SystemTime::now();
     let mut ledger = Ledger::default();
     let folder = RunFolder::open(&options.folder)?;
     let plan = folder.plan()?;
     let found = plugin::inspect(&options.plugin)?.expect_sha256(&plan.plugin.sha256)?;
-    let benchmark = ledger.time(Activity::Data, || benchmark_of(&plan, options))?;
-    let benchmark = Arc::new(benchmark);
+    let benchmark = Arc::new(ledger.time(Activity::Data, benchmark)?);
     let lines = Lines::new(folder, options.tell);
     let mut recorder = Recorder::new(lines, &plan, benchmark.clone(), options.tier);
     let outcome = match run(options, &plan, &found, benchmark, &mut recorder, &mut ledger) {
@@ -194,23 +217,7 @@ fn log_record(record: &LogMsg) {
 
 /// The benchmark that a plan names, with its stream settings.
 fn benchmark_of(plan: &RunPlan, options: &ExecuteOptions) -> Result<Benchmark, ExecuteError> {
-    let stream = &plan.stream;
-    let damaged = |problem: String| {
-        let folder = options.folder.clone();
-        ExecuteError::Plan { folder, problem }
-    };
-    let settings = StreamOptions {
-        epochs: Some(stream.epochs),
-        batch: Some(stream.batch),
-        drop_last: Some(stream.drop_last),
-        class_order: ClassOrder::List(stream.class_order.clone()),
-        eval_head: stream
-            .eval_head
-            .parse()
-            .map_err(|e: stream::ParseOptionError| damaged(e.to_string()))?,
-        validation: stream.validation,
-        online: stream.online,
-    };
+    let settings = plan.stream.options()?;
     Ok(stream::build(&plan.benchmark, options.data_dir.as_deref(), &settings, plan.seed)?)
 }
 

@@ -26,7 +26,7 @@ use crate::stream::epoch_order;
 use crate::worker::{CallFault, LearnerPort};
 
 pub use declaration::check as check_declaration;
-pub use execute::{ExecuteError, ExecuteOptions, context_of, declared, execute};
+pub use execute::{ExecuteError, ExecuteOptions, context_of, declared, execute, execute_on};
 pub use ledger::{Activity, Ledger};
 pub use recorder::{Line, Progress};
 pub use services::Desk;
@@ -78,7 +78,6 @@ impl<'a> Trainer<'a> {
     pub fn train(&mut self) -> Result<(), Box<Fault>> {
         let boundaries = self.desk.world.grants.boundaries;
         let experiences = self.desk.world.benchmark.experiences.len();
-        let union = self.desk.world.declaration.wishes.stream == StreamShape::Union;
         self.score(After::Initial)?;
         for experience in 0..experiences {
             self.enter(experience as u32);
@@ -95,10 +94,7 @@ impl<'a> Trainer<'a> {
             if last {
                 self.end_of_stream()?;
             }
-            match union {
-                true => {}
-                false => self.score(After::Experience(experience))?,
-            }
+            self.score(After::Experience(experience))?;
         }
         Ok(())
     }

@@ -14,20 +14,17 @@ pub struct DeviceError {
 
 /// The device called `name`, one of [`DEVICES`], with its generator started from `seed`.
 ///
-/// Tensors on it carry no gradients; [`Network::tracked`](crate::Network::tracked) adds them for a step.
+/// From then on the device is re-seeded with the call seed whenever a call of the learner begins: its
+/// generator is a private static of the backend, which can be seeded and never saved. Tensors made on the
+/// device carry no gradients; [`Network::tracked`](crate::Network::tracked) adds them for a step.
 pub fn device(name: &str, seed: u64) -> Result<Device, DeviceError> {
-    let device = match name {
-        "flex" => Device::flex(),
+    let (device, reseed): (Device, fn(u64)) = match name {
+        "flex" => (Device::flex(), |seed| Device::flex().seed(seed)),
         _ => return Err(DeviceError { name: name.into() }),
     };
-    device.seed(seed);
+    reseed(seed);
+    perdura_sdk::reseed_with(reseed);
     Ok(device)
-}
-
-/// Starts the device's own generator from `seed`. Done when a call begins: that generator is a private
-/// static of the backend, which can be seeded and never saved.
-pub fn reseed(device: &Device, seed: u64) {
-    device.seed(seed);
 }
 
 #[cfg(test)]
@@ -41,13 +38,13 @@ mod tests {
     }
 
     #[test]
-    fn reseeding_repeats_the_device_generator() {
+    fn the_seed_starts_the_device_generator() {
         use burn::tensor::{Distribution, Tensor};
-        let flex = device("flex", 1).unwrap();
-        let draw = || Tensor::<1>::random([4], Distribution::Default, &flex).into_data();
-        reseed(&flex, 7);
-        let first = draw();
-        reseed(&flex, 7);
-        assert_eq!(first, draw());
+        let draw = |seed| {
+            let flex = device("flex", seed).unwrap();
+            Tensor::<1>::random([4], Distribution::Default, &flex).into_data()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
     }
 }

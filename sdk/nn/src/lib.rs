@@ -3,8 +3,9 @@ pub mod device;
 pub mod losses;
 pub mod mlp;
 pub mod network;
+pub mod state;
 
 pub use convert::{copy_out, labels, rows};
-pub use device::{DeviceError, device, reseed};
+pub use device::{DeviceError, device};
 pub use mlp::{Linear, Mlp, MlpShape};
 pub use network::{Network, Parameter, ParameterMut};

@@ -88,11 +88,10 @@ impl Network for Mlp {
     }
 
     fn parameters_mut(&mut self) -> Vec<ParameterMut<'_>> {
-        let both = |l: &mut Linear| {
-            let Linear { weight, bias } = l;
-            [ParameterMut::Linear(weight), ParameterMut::Vector(bias)]
-        };
-        self.layers.iter_mut().flat_map(both).collect()
+        let layers = self.layers.iter_mut();
+        layers
+            .flat_map(|l| [ParameterMut::Linear(&mut l.weight), ParameterMut::Vector(&mut l.bias)])
+            .collect()
     }
 }
 

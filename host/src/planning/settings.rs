@@ -1,34 +1,30 @@
-//! Hyper-parameters: defaults of the plugin, then the preset, then `--set`. Unknown keys are refused.
+//! Hyper-parameters: defaults of the plugin, then the preset, then what the user sets. Unknown keys are refused.
 
 use perdura_abi::manifest::{Description, Preset};
 use serde_json::Value;
 
-use super::error::CliError;
-use super::resolve::typed_value;
+use super::PlanError;
 
 /// The complete hyper-parameters.
 pub fn config(
     description: &Description,
     preset: Option<&Preset>,
-    set: &[String],
-) -> Result<Value, CliError> {
+    set: &[(String, Value)],
+) -> Result<Value, PlanError> {
     let mut config = description.config_default.clone();
     let id = &description.id;
     for (key, value) in preset.iter().flat_map(|p| &p.method) {
         let of = format!("preset of {id}");
         put(&mut config, key, value.clone(), &of)?;
     }
-    for setting in set {
-        let Some((key, value)) = setting.split_once('=') else {
-            return Err(CliError::input(format!("--set `{setting}`: expected key=value")));
-        };
-        put(&mut config, key.trim(), typed_value(value.trim()), id)?;
+    for (key, value) in set {
+        put(&mut config, key, value.clone(), id)?;
     }
     Ok(config)
 }
 
 /// Sets `a.b.c` in nested objects that have this key already.
-fn put(config: &mut Value, key: &str, value: Value, of: &str) -> Result<(), CliError> {
+fn put(config: &mut Value, key: &str, value: Value, of: &str) -> Result<(), PlanError> {
     let mut place = config;
     for part in key.split('.') {
         let names: Vec<String> = match place.as_object() {
@@ -38,11 +34,9 @@ fn put(config: &mut Value, key: &str, value: Value, of: &str) -> Result<(), CliE
         place = match place.get_mut(part) {
             Some(inner) => inner,
             None => {
-                return Err(CliError::input(format!(
-                    "{of} has no hyper-parameter `{key}`{}; it has: {}",
-                    did_you_mean(part, &names),
-                    list(&names)
-                )));
+                let (method, found) = (of.to_owned(), key.to_owned());
+                let (hint, known) = (did_you_mean(part, &names), list(&names));
+                return Err(PlanError::HyperParameter { method, found, hint, known });
             }
         };
     }
@@ -78,7 +72,8 @@ mod tests {
     fn later_settings_win() {
         let method = [("lr".to_string(), json!(0.03))].into();
         let preset = Preset { method, ..Preset::default() };
-        let set = ["hidden=[10, 20]".to_string(), "teacher.rate=0.5".into()];
+        let set =
+            [("hidden".to_string(), json!([10, 20])), ("teacher.rate".to_string(), json!(0.5))];
         let config = config(&description(), Some(&preset), &set).unwrap();
         assert_eq!(config, json!({"lr": 0.03, "hidden": [10, 20], "teacher": {"rate": 0.5}}));
     }
@@ -88,11 +83,10 @@ mod tests {
         let message =
             |set: &str| config(&description(), None, &[set.into()]).unwrap_err().to_string();
         assert_eq!(
-            message("hiden=1"),
+            message("hiden"),
             "lab/x has no hyper-parameter `hiden` (did you mean `hidden`?); \
              it has: hidden, lr, teacher"
         );
-        assert!(message("lr.x=1").starts_with("lab/x has no hyper-parameter `lr.x`; it has: none"));
-        assert!(message("lr").contains("expected key=value"));
+        assert!(message("lr.x").starts_with("lab/x has no hyper-parameter `lr.x`; it has: none"));
     }
 }

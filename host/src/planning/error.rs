@@ -1,0 +1,24 @@
+//! Why a plan could not be made.
+
+use crate::plugin::LoadError;
+use crate::stream::StreamError;
+use crate::worker::CallFault;
+
+/// Something about a plan was refused; nothing has been written.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error("{method} has no preset `{found}`{hint}; it has: {known}")]
+    Preset { method: String, found: String, hint: String, known: String },
+    #[error("{method} has no hyper-parameter `{found}`{hint}; it has: {known}")]
+    HyperParameter { method: String, found: String, hint: String, known: String },
+    /// The learner could not even be made.
+    #[error("{method} cannot be created with these settings: {fault}")]
+    Create { method: String, fault: Box<CallFault> },
+    /// The host cannot give the learner what it wants.
+    #[error("{method}: {problem}")]
+    Declaration { method: String, problem: String },
+}

@@ -1,0 +1,248 @@
+//! From what is wanted to plans that leave nothing open: method -> plugin file, preset, hyper-parameters,
+//! stream settings. Every default is written down. What a learner refuses is refused here, before anything is
+//! written.
+
+mod error;
+mod settings;
+
+use perdura_abi::manifest::{Description, Preset};
+use perdura_abi::message::CreateMsg;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+use crate::memory::Capacity;
+use crate::plugin::{Cache, Found, LoadError, SearchPath, describe_cached};
+use crate::run::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
+use crate::stream::{self, Benchmark, StreamError, StreamOptions};
+use crate::trainer::{check_declaration, context_of, declared};
+use crate::worker::{Deadlines, Limits, NoServices, SpawnOptions, describe, spawn};
+
+pub use error::PlanError;
+pub use settings::{did_you_mean, list};
+
+/// What is wanted of some runs, before presets and defaults fill in the rest.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Name of a shipped benchmark.
+    pub benchmark: String,
+    pub memory: Option<Capacity>,
+    /// Hyper-parameters that differ from preset and default; `a.b` reaches into nested ones.
+    pub set: Vec<(String, Value)>,
+    pub preset: PresetChoice,
+    pub data_dir: Option<PathBuf>,
+    /// Plugin files that take precedence over the search path.
+    pub plugins: Vec<PathBuf>,
+    pub device: String,
+    /// Threads a learner may use.
+    pub threads: usize,
+    /// What is `None` comes from the preset, then from the benchmark.
+    pub stream: StreamOptions,
+    pub deadlines: Deadlines,
+    pub limits: Limits,
+}
+
+impl Setup {
+    /// A shipped benchmark with everything else at its default.
+    pub fn new(benchmark: &str) -> Self {
+        Setup {
+            benchmark: benchmark.into(),
+            memory: None,
+            set: Vec::new(),
+            preset: PresetChoice::Auto,
+            data_dir: None,
+            plugins: Vec::new(),
+            device: "flex".into(),
+            threads: 1,
+            stream: StreamOptions::default(),
+            deadlines: Deadlines::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Which published settings are applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PresetChoice {
+    /// Those for this benchmark and memory, if there are any.
+    #[default]
+    Auto,
+    None,
+    /// See [`preset_name`].
+    Named(String),
+}
+
+/// A plan and the file that carries it out.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    pub plan: RunPlan,
+    pub found: Found,
+}
+
+/// Plans for one method on a shipped benchmark, one per seed.
+pub fn plans(method: &str, setup: &Setup, seeds: &[u64]) -> Result<Vec<Resolved>, PlanError> {
+    let data_dir = setup.data_dir.as_deref();
+    plans_on(method, setup, seeds, &mut |options, seed| {
+        stream::build(&setup.benchmark, data_dir, options, seed)
+    })
+}
+
+/// Plans for one method on a benchmark of the caller's own, made by `build` from stream options and a seed.
+pub fn plans_on(
+    method: &str,
+    setup: &Setup,
+    seeds: &[u64],
+    build: &mut dyn FnMut(&StreamOptions, u64) -> Result<Benchmark, StreamError>,
+) -> Result<Vec<Resolved>, PlanError> {
+    let found = SearchPath::from_env(&setup.plugins).resolve(method)?;
+    let description = description(&found)?;
+    let memory = setup.memory.map(|capacity| match capacity {
+        Capacity::Samples(samples) => MemorySize::Samples(samples as u64),
+        Capacity::Bytes(bytes) => MemorySize::Bytes(bytes),
+    });
+    let preset = choose_preset(&description, setup, memory)?;
+    let config = settings::config(&description, preset, &setup.set)?;
+    let mut resolved: Vec<Resolved> = Vec::with_capacity(seeds.len());
+    for &seed in seeds {
+        let options = stream_options(&setup.stream, preset);
+        let benchmark = build(&options, seed)?;
+        let plan = RunPlan {
+            format: RunPlan::FORMAT,
+            method: found.manifest.id.clone(),
+            plugin: plugin_file(&found),
+            config: config.clone(),
+            preset: preset.map(preset_used),
+            benchmark: benchmark.name.clone(),
+            scenario: benchmark.scenario.to_string(),
+            stream: stream_settings(&benchmark, &options),
+            memory,
+            seed,
+            threads: setup.threads,
+            device: setup.device.clone(),
+            host: host_build(),
+        };
+        if resolved.is_empty() {
+            try_out(&plan, &found, &benchmark, setup)?;
+        }
+        resolved.push(Resolved { plan, found: found.clone() });
+    }
+    Ok(resolved)
+}
+
+/// The described part of a plugin's manifest, asked in a worker or remembered.
+pub fn description(found: &Found) -> Result<Description, LoadError> {
+    describe_cached(found, |file: &Path| {
+        let description = describe(&SpawnOptions::new(file)).map_err(|fault| fault.to_string())?;
+        serde_json::to_string(&description).map_err(|e| e.to_string())
+    })
+}
+
+fn plugin_file(found: &Found) -> PluginFile {
+    let name = found.path.file_name().unwrap_or_default().to_string_lossy();
+    PluginFile {
+        version: found.manifest.version.clone(),
+        sha256: found.sha256.clone(),
+        abi: found.manifest.abi.clone(),
+        file: name.into_owned(),
+    }
+}
+
+fn host_build() -> HostBuild {
+    let commit = option_env!("PERDURA_COMMIT").map(str::to_owned);
+    HostBuild { version: env!("CARGO_PKG_VERSION").into(), commit }
+}
+
+/// Name under which a preset is chosen: `benchmark` or `benchmark-memory`.
+pub fn preset_name(preset: &Preset) -> String {
+    match preset.memory {
+        Some(memory) => format!("{}-{memory}", preset.benchmark),
+        None => preset.benchmark.clone(),
+    }
+}
+
+fn choose_preset<'d>(
+    description: &'d Description,
+    setup: &Setup,
+    memory: Option<MemorySize>,
+) -> Result<Option<&'d Preset>, PlanError> {
+    let presets = &description.presets;
+    match &setup.preset {
+        PresetChoice::None => Ok(None),
+        PresetChoice::Auto => {
+            let samples = match memory {
+                Some(MemorySize::Samples(samples)) => Some(samples),
+                _ => None,
+            };
+            let of_benchmark = || presets.iter().filter(|p| p.benchmark == setup.benchmark);
+            let exact = of_benchmark().find(|p| p.memory.is_some() && p.memory == samples);
+            Ok(exact.or_else(|| of_benchmark().find(|p| p.memory.is_none())))
+        }
+        PresetChoice::Named(name) => {
+            let names: Vec<String> = presets.iter().map(preset_name).collect();
+            match names.iter().position(|n| n == name) {
+                Some(index) => Ok(Some(&presets[index])),
+                None => Err(PlanError::Preset {
+                    method: description.id.clone(),
+                    found: name.clone(),
+                    hint: settings::did_you_mean(name, &names),
+                    known: settings::list(&names),
+                }),
+            }
+        }
+    }
+}
+
+fn preset_used(preset: &Preset) -> PresetUsed {
+    let (benchmark, source) = (preset.benchmark.clone(), preset.source.clone());
+    PresetUsed { name: preset_name(preset), benchmark, memory: preset.memory, source }
+}
+
+/// Options before the preset, the preset before the benchmark.
+fn stream_options(given: &StreamOptions, preset: Option<&Preset>) -> StreamOptions {
+    let preset = preset.map(|p| p.stream.clone()).unwrap_or_default();
+    StreamOptions {
+        epochs: given.epochs.or(preset.epochs),
+        batch: given.batch.or(preset.batch),
+        drop_last: given.drop_last.or(preset.drop_last),
+        ..given.clone()
+    }
+}
+
+fn stream_settings(benchmark: &Benchmark, options: &StreamOptions) -> StreamSettings {
+    StreamSettings {
+        epochs: benchmark.epochs,
+        batch: benchmark.batch,
+        drop_last: benchmark.drop_last,
+        class_order: benchmark.class_order.clone(),
+        eval_head: benchmark.eval_head.to_string(),
+        validation: options.validation,
+        online: options.online,
+    }
+}
+
+/// Creates the learner once and throws it away, so that what it refuses is refused before anything is
+/// written.
+fn try_out(
+    plan: &RunPlan,
+    found: &Found,
+    benchmark: &Benchmark,
+    setup: &Setup,
+) -> Result<(), PlanError> {
+    let method = plan.method.clone();
+    let (deadlines, limits) = (setup.deadlines, setup.limits.clone());
+    let file = Cache::from_env().copy(found)?;
+    let options = SpawnOptions { deadlines, limits, ..SpawnOptions::new(file) };
+    let create = CreateMsg {
+        config: plan.config.clone(),
+        context: context_of(plan, benchmark),
+        seed: 0,
+        log_level: "error".into(),
+    };
+    let attempt = spawn(&options, &create, &mut NoServices);
+    let declared = attempt.and_then(|mut port| declared(&mut port));
+    let declaration = declared
+        .map_err(|fault| PlanError::Create { method: method.clone(), fault: Box::new(fault) })?;
+    let empty =
+        matches!(plan.memory, None | Some(MemorySize::Samples(0)) | Some(MemorySize::Bytes(0)));
+    check_declaration(&declaration, benchmark, !empty)
+        .map_err(|problem| PlanError::Declaration { method, problem })
+}

@@ -1,0 +1,103 @@
+//! Networks in a learner's saved state: PyTorch's names and orientation (burn keeps a linear weight as
+//! `[in, out]`, the file as `[out, in]`).
+
+use burn::tensor::{Device, Tensor, TensorData};
+use perdura_sdk::{Result, StateReader, StateWriter};
+
+use crate::network::{Network, Parameter, ParameterMut};
+
+/// Saves every parameter as `<prefix><name>`, for example `working.fc1.weight`.
+pub fn save<N: Network>(network: &N, prefix: &str, state: &mut StateWriter) -> Result<()> {
+    for (name, parameter) in network.names().iter().zip(network.parameters()) {
+        let data = match parameter {
+            Parameter::Vector(t) => t.to_data(),
+            Parameter::Linear(t) => t.clone().transpose().into_data(),
+            Parameter::Kernel(t) => t.to_data(),
+        };
+        let values = data.as_slice::<f32>().expect("networks compute in f32");
+        state.tensor(&format!("{prefix}{name}"), data.shape().as_slice(), values)?;
+    }
+    Ok(())
+}
+
+/// Loads what [`save`] wrote with the same prefix. A tensor that is missing or of another shape is an
+/// error that names it; the network may then be half loaded.
+pub fn load<N: Network>(network: &mut N, prefix: &str, state: &mut StateReader) -> Result<()> {
+    for (name, parameter) in network.names().iter().zip(network.parameters_mut()) {
+        let name = format!("{prefix}{name}");
+        match parameter {
+            ParameterMut::Vector(t) => *t = read(state, &name, t.dims(), &t.device())?,
+            ParameterMut::Kernel(t) => *t = read(state, &name, t.dims(), &t.device())?,
+            ParameterMut::Linear(t) => {
+                let [inputs, outputs] = t.dims();
+                let stored = state.tensor(&name, &[outputs, inputs])?;
+                let weight = transposed(&stored, outputs, inputs);
+                *t = Tensor::from_data(TensorData::new(weight, [inputs, outputs]), &t.device());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read<const D: usize>(
+    state: &mut StateReader,
+    name: &str,
+    shape: [usize; D],
+    device: &Device,
+) -> Result<Tensor<D>> {
+    Ok(Tensor::from_data(TensorData::new(state.tensor(name, &shape)?, shape), device))
+}
+
+/// A row-major `[rows, columns]` matrix as row-major `[columns, rows]`. Done here and not by the tensor
+/// library, whose transpose is a view that every later product would have to walk across.
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let column = |c| (0..rows).map(move |r| values[r * columns + c]);
+    (0..columns).flat_map(column).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mlp, MlpShape};
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    fn network(seed: u64, hidden: usize) -> Mlp {
+        let shape = MlpShape { inputs: 3, hidden: vec![hidden], outputs: 2 };
+        let device = crate::device("flex", 0).unwrap();
+        Mlp::new(&shape, &mut ChaCha8Rng::seed_from_u64(seed), &device)
+    }
+
+    fn saved(network: &Mlp) -> Vec<u8> {
+        let mut state = StateWriter::new();
+        save(network, "working.", &mut state).unwrap();
+        state.into_bytes().unwrap()
+    }
+
+    #[test]
+    fn a_network_comes_back_bit_for_bit() {
+        let bytes = saved(&network(1, 4));
+        let mut other = network(2, 4);
+        let mut reader = StateReader::from_bytes(&bytes).unwrap();
+        load(&mut other, "working.", &mut reader).unwrap();
+        assert_eq!(saved(&other), bytes);
+    }
+
+    #[test]
+    fn linear_weights_are_stored_as_pytorch_stores_them() {
+        let network = network(1, 4);
+        let mut reader = StateReader::from_bytes(&saved(&network)).unwrap();
+        let stored = reader.tensor("working.fc1.weight", &[4, 3]).unwrap();
+        let Parameter::Linear(weight) = network.parameters().remove(0) else { panic!("a weight") };
+        let memory = weight.to_data();
+        let memory = memory.as_slice::<f32>().unwrap();
+        assert_eq!((memory[1], memory[4]), (stored[3], stored[1]));
+    }
+
+    #[test]
+    fn another_width_is_an_error_that_names_the_tensor() {
+        let mut reader = StateReader::from_bytes(&saved(&network(1, 4))).unwrap();
+        let error = load(&mut network(1, 5), "working.", &mut reader).unwrap_err().to_string();
+        assert_eq!(error, "tensor `working.fc1.weight`: expected [5, 3], found [4, 3]");
+    }
+}
