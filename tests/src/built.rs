@@ -10,6 +10,9 @@ pub struct Built {
     release: PathBuf,
 }
 
+/// Set for a test program that another one started, which has built everything.
+pub(crate) const DONE: &str = "PERDURA_TESTS_BUILT";
+
 /// The built things; the first call builds them.
 pub fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
@@ -19,13 +22,17 @@ pub fn built() -> &'static Built {
 impl Built {
     fn build() -> Built {
         let target = target_folder();
+        let release = target.join("release");
+        if std::env::var_os(DONE).is_some() {
+            return Built { release };
+        }
         // The same packages as `cargo test --workspace` selects: with others, shared dependencies would
         // have other features and be compiled again.
         cargo_build(&target, "--workspace --lib --bins --examples");
         // In a build of their own: a feature holds for everything that is built together.
         let features = "--workspace --features perdura-tests/fixture-next";
         cargo_build(&target, &format!("{features} --example zoo_next --example abi_probe_next"));
-        Built { release: target.join("release") }
+        Built { release }
     }
 
     /// The `perdura` command.

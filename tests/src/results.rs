@@ -9,6 +9,8 @@ pub struct RunResult {
     pub folder: PathBuf,
     pub plan: RunPlan,
     pub summary: Summary,
+    /// Everything that plan, seed and plugin determine: summary and predictions, by file name.
+    pub determined: BTreeMap<String, Vec<u8>>,
 }
 
 impl RunResult {
@@ -37,20 +39,8 @@ impl RunResult {
             folder: folder.to_owned(),
             plan: serde_json::from_str(&text("plan.json")).expect("a plan"),
             summary: serde_json::from_str(&text("summary.json")).expect("a summary"),
+            determined: determined(folder),
         }
-    }
-
-    /// Everything that plan, seed and plugin determine: summary and predictions, by file name.
-    pub fn determined(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut files = BTreeMap::new();
-        for path in files_below(&self.folder) {
-            let name = path.strip_prefix(&self.folder).expect("it lies below");
-            let name = name.to_string_lossy().into_owned();
-            if name == "summary.json" || name.starts_with("predictions/") {
-                files.insert(name, std::fs::read(&path).expect("it was just listed"));
-            }
-        }
-        files
     }
 
     /// Predictions of one view, by the moment they were made.
@@ -59,8 +49,8 @@ impl RunResult {
             let name = name.strip_prefix("predictions/")?;
             Some(name.strip_suffix(&format!(".{view}.safetensors"))?.to_owned())
         };
-        let all = self.determined();
-        all.into_iter().filter_map(|(name, bytes)| Some((of_view(&name)?, bytes))).collect()
+        let all = self.determined.iter();
+        all.filter_map(|(name, bytes)| Some((of_view(name)?, bytes.clone()))).collect()
     }
 
     /// The fault of a failed run.
@@ -71,6 +61,17 @@ impl RunResult {
             Outcome::Finished => panic!("{} finished", self.folder.display()),
         }
     }
+}
+
+fn determined(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for path in files_below(folder) {
+        let name = path.strip_prefix(folder).expect("it lies below").to_string_lossy().into_owned();
+        if name == "summary.json" || name.starts_with("predictions/") {
+            files.insert(name, std::fs::read(&path).expect("it was just listed"));
+        }
+    }
+    files
 }
 
 /// All files below a folder, sorted; none when it does not exist.

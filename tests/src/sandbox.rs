@@ -155,7 +155,8 @@ pub fn in_child(name: &str, body: impl FnOnce()) {
     }
     let sandbox = Sandbox::new();
     let mut command = sandbox.command(std::env::current_exe().expect("it runs"));
-    command.args([name, "--exact", "--nocapture", "--include-ignored"]);
+    built();
+    command.args([name, "--exact", "--nocapture"]).env(crate::built::DONE, "yes");
     let answer = answer_of(command);
     let passed = answer.code == Some(0) && answer.out.contains("1 passed");
     assert!(passed, "{name} in a process of its own:\n{}\n{}", answer.out, answer.err);

@@ -41,9 +41,8 @@ impl Comparison {
         let mut runs = RunResult::all_below(&self.sandbox.path("work/out"));
         let good = runs.iter().position(|run| run.plan.method == "examples/nearest-mean");
         let good = runs.remove(good.expect("the good run has a folder"));
-        let word = |run: &RunResult, key: &str| {
-            run.plan.config[key].as_str().expect("a name").to_owned()
-        };
+        let word =
+            |run: &RunResult, key: &str| run.plan.config[key].as_str().expect("a name").to_owned();
         let faulty = runs.into_iter().map(|r| ((word(&r, "call"), word(&r, "how")), r)).collect();
         (good, faulty)
     }
@@ -56,7 +55,7 @@ impl Comparison {
         let alone = Sandbox::new();
         alone.line("run nearest-mean --seed 1 --epochs 1 --out out").expect(0);
         let alone = RunResult::only_below(&alone.path("work/out"));
-        assert_eq!(good.determined(), alone.determined());
+        assert_eq!(good.determined, alone.determined);
         assert_eq!(self.sandbox.processes(), [""; 0], "left running");
         let row = &self.answer.json()["rows"][0];
         assert_eq!((&row["n"], &row["failed"]), (&1.into(), &0.into()), "{row}");
@@ -92,7 +91,10 @@ fn looks_like(how: &str, fault: &Fault) {
             assert!(location.contains("zoo/faulty.rs:"), "{fault:?}");
         }
         "error" => {
-            assert_eq!((&*fault.kind, &*fault.message), ("returned an error", "zoo: error as asked"))
+            assert_eq!(
+                (&*fault.kind, &*fault.message),
+                ("returned an error", "zoo: error as asked")
+            )
         }
         "exit" => {
             assert_eq!(fault.kind, "left with exit code 3");
@@ -248,8 +250,8 @@ fn harmless_misbehaviour_changes_nothing() {
     assert_eq!(comparison.answer.code, Some(0), "{}", comparison.answer.err);
     comparison.spares_the_others();
     let (_, runs) = comparison.runs();
-    let well = runs[&("none".into(), "none".into())].determined();
-    assert!(runs.values().all(|run| run.determined() == well));
+    let well = runs[&("none".into(), "none".into())].determined.clone();
+    assert!(runs.values().all(|run| run.determined == well));
 }
 
 /// In the run's own process there is no guard against a crash; the run is lost, the others are not.
@@ -298,7 +300,8 @@ fn before_a_run() {
         assert!(answer.err.contains("zoo/faulty cannot be created"), "{}", answer.err);
         assert!(answer.err.contains(word), "{}", answer.err);
     }
-    for (how, word) in [("panic", "zoo: panic as asked"), ("exit", "exit code 3"), ("segfault", "SIGSEGV")]
+    for (how, word) in
+        [("panic", "zoo: panic as asked"), ("exit", "exit code 3"), ("segfault", "SIGSEGV")]
     {
         let fresh = Sandbox::new();
         let words = ["run", "zoo/faulty", "--plugin", &faulty];
