@@ -147,10 +147,11 @@ pub const fn lib_header<P: Exported>() -> Header {
 }
 
 extern "C" fn root<P: Exported>() -> RootModuleResult {
-    __call_root_module_loader(module::<P>)
+    __call_root_module_loader(root_module::<P>)
 }
 
-fn module<P: Exported>() -> PluginRootRef {
+/// What the host finds behind the header.
+pub fn root_module<P: Exported>() -> PluginRootRef {
     PluginRoot {
         describe: describe::<P>,
         create: create::<P>,

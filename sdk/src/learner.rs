@@ -114,14 +114,19 @@ pub struct Experience {
     /// Training samples.
     pub samples: Option<u64>,
     pub epochs: Option<u32>,
+    /// Steps of an epoch that would begin now.
     pub steps_per_epoch: Option<u64>,
+    /// Samples the replay memory can hold; `None` in a run without one. It depends on the columns, so it
+    /// is known only after `create`, and is told in every scenario.
+    pub memory_samples_max: Option<u64>,
     pub call: Call,
 }
 
 impl Experience {
     pub(crate) fn new(m: ExperienceMsg, call: Call) -> Self {
         let ExperienceMsg { index, classes, samples, epochs, steps_per_epoch, .. } = m;
-        Experience { index, classes, samples, epochs, steps_per_epoch, call }
+        let memory_samples_max = m.memory_samples_max;
+        Experience { index, classes, samples, epochs, steps_per_epoch, memory_samples_max, call }
     }
 }
 

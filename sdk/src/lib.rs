@@ -107,9 +107,10 @@ pub use {rand, schemars, serde, serde_json, tracing};
 /// Everything a method file names.
 pub mod prelude {
     pub use crate::{
-        About, Call, Context, ContinualLearner, Declaration, Experience, Host, Insert, Iterate,
-        Logits, Profile, Query, Request, Resources, Result, Rows, Source, StateReader, StateWriter,
-        Step, StepReport, StreamShape, Wishes, export_learner, hyper_parameters,
+        About, Call, Context, ContinualLearner, Declaration, EpochSource, Error, Experience,
+        Filter, Host, Insert, InsertEpochs, Iterate, Logits, Placement, Profile, Query, Request,
+        Resources, Result, Rows, Source, StateReader, StateWriter, Step, StepReport, StreamShape,
+        View, ViewNeeds, Wishes, export_learner, hyper_parameters,
     };
 }
 

@@ -28,6 +28,7 @@ pub struct ColumnRows<'a> {
     pub values: &'a [f32],
     /// 1 where a value was written, 0 where the sample has none yet.
     pub present: &'a [u8],
+    /// Numbers per sample, at least 1.
     pub width: usize,
 }
 
@@ -41,6 +42,8 @@ impl<'a> Rows<'a> {
         let width = count * input_shape.iter().product::<usize>();
         let views = header.views.iter().map(|&id| part(tensors, id, width, "inputs"));
         let column = |c: &ColumnRowsMsg| Ok((c.name.clone(), read_column(c, tensors, count)?));
+        // No samples are samples of any kind: who reads slots need not ask first whether there are any.
+        let none: Option<&[u32]> = (count == 0).then_some(&[]);
         Ok(Rows {
             count,
             input_shape,
@@ -49,8 +52,8 @@ impl<'a> Rows<'a> {
             labels: maybe(tensors, header.labels, count, "labels")?.unwrap_or(&[]),
             uids: maybe(tensors, header.uids, count, "uids")?.unwrap_or(&[]),
             experiences: maybe(tensors, header.experiences, count, "experiences")?,
-            slots: maybe(tensors, header.slots, count, "slots")?,
-            groups: maybe(tensors, header.groups, count, "groups")?,
+            slots: maybe(tensors, header.slots, count, "slots")?.or(none),
+            groups: maybe(tensors, header.groups, count, "groups")?.or(none),
             columns: header.columns.iter().map(column).collect::<Result<_>>()?,
         })
     }
@@ -109,10 +112,13 @@ impl<'a> Rows<'a> {
         self.groups
     }
 
-    /// A column that the request named.
+    /// A column that the request named. Samples that are not from the memory have none of it yet, and
+    /// without samples every column is empty.
     pub fn column(&self, name: &str) -> Result<ColumnRows<'a>> {
         let found = self.columns.iter().find(|(n, _)| n == name).map(|(_, rows)| *rows);
+        let none = ColumnRows { values: &[], present: &[], width: 1 };
         found
+            .or((self.count == 0).then_some(none))
             .ok_or_else(|| Error::new(format!("column `{name}` was not requested with these rows")))
     }
 }
@@ -123,13 +129,16 @@ fn read_column<'a>(
     count: usize,
 ) -> Result<ColumnRows<'a>> {
     let values: &[f32] = elements(tensors, header.values, &header.name)?;
-    let width = values.len().checked_div(count).unwrap_or(0);
+    let width = match tensors[header.values.0 as usize].shape.as_slice() {
+        [_, width] => *width as usize,
+        _ => values.len().checked_div(count).unwrap_or(0),
+    };
     let present = part(tensors, header.present, count, &header.name)?;
     if width * count != values.len() {
         let found = values.len();
         return Err(Error::message(format!("column `{}`: {found} values", header.name)));
     }
-    Ok(ColumnRows { values, present, width })
+    Ok(ColumnRows { values, present, width: width.max(1) })
 }
 
 /// The elements of a tensor of a message.

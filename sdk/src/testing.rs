@@ -6,12 +6,25 @@ use perdura_abi::message::{
     NextReply, PredictMsg, PredictReply, ReportMsg, RowsMsg, SeedMsg, StepMsg, ValidationReply,
 };
 use perdura_abi::serve::{Answerer, Parts, with_handle};
-use perdura_abi::table::LearnerAbi;
+use perdura_abi::table::{LearnerAbi, PluginRootRef};
 use perdura_abi::{AbiError, ErrorKind, HostOp, Message, MessageBuf, Op, Reply};
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 
 use crate::adapter::Instance;
+use crate::export::{Exported, root_module};
 use crate::learner::ContinualLearner;
+
+/// The root module of a plugin with this learner, as a host would find it in a shared library: for tests
+/// that drive a learner with the real host in one process.
+pub fn root_of<L: ContinualLearner>() -> PluginRootRef {
+    struct UnderTest<L>(PhantomData<L>);
+    impl<L: ContinualLearner> Exported for UnderTest<L> {
+        type Learner = L;
+        const ID: &'static str = "local/under-test";
+    }
+    root_module::<UnderTest<L>>()
+}
 
 /// What the learner is told about the world.
 #[derive(Clone, Debug)]

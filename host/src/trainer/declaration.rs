@@ -1,6 +1,6 @@
 //! Checks what a learner declared, once, before the first step.
 
-use perdura_abi::message::{Declaration, Request, Source};
+use perdura_abi::message::{Declaration, Profile, Request, Source, ViewNeeds};
 use std::collections::BTreeSet;
 
 use super::world::{World, wants_memory};
@@ -15,6 +15,10 @@ pub fn check(declaration: &Declaration, benchmark: &Benchmark, memory: bool) -> 
     unique("request", declaration.requests.iter().map(|r| r.name.as_str()))?;
     unique("column", declaration.columns.iter().map(|c| c.name.as_str()))?;
     unique("scalar", declaration.scalars.iter().map(String::as_str))?;
+    if let Some(view) = declaration.views.iter().find(|v| v.needs == ViewNeeds::TrueGroup) {
+        let name = &view.name;
+        return Err(format!("view `{name}` needs the true group, which no benchmark tells yet"));
+    }
     let columns: BTreeSet<&str> = declaration.columns.iter().map(|c| c.name.as_str()).collect();
     for request in &declaration.requests {
         let name = &request.name;
@@ -40,10 +44,34 @@ fn request_is_sound(request: &Request, benchmark: &Benchmark) -> Result<(), Stri
     if request.views == 0 || request.repeats == 0 {
         return Err("views and repeats must be at least 1".into());
     }
-    if !benchmark.pixels.supports(request.profile) {
-        return Err(format!("profile `{:?}` is not supported by this benchmark", request.profile));
+    profile_is_known(request.profile, benchmark)?;
+    // Without replacement a draw is no larger than what it is drawn from.
+    let samples = if request.replacement { request.count } else { 1 };
+    let rows = samples.saturating_mul(request.views).saturating_mul(request.repeats);
+    match rows > ROWS_MAX {
+        true => Err(format!("{rows} inputs in one step are more than the limit of {ROWS_MAX}")),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Inputs that one request may make in one step, counted before the memory's size is known: keeps a slip of
+/// the pen from filling the host's memory.
+const ROWS_MAX: usize = 1 << 20;
+
+/// Refuses profiles that the benchmark does not have.
+pub fn profile_is_known(profile: Profile, benchmark: &Benchmark) -> Result<(), String> {
+    let name = match profile {
+        Profile::Train => "train",
+        Profile::Ssl => "ssl",
+        Profile::None => "none",
+    };
+    match benchmark.pixels.supports(profile) {
+        true => Ok(()),
+        false => Err(format!(
+            "augmentation profile `{name}` is not offered by benchmark `{}`; use `train` or `none`",
+            benchmark.name
+        )),
+    }
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {

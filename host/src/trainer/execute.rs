@@ -264,7 +264,7 @@ fn memory_of(
     benchmark: &Benchmark,
 ) -> Result<Option<ReplayMemory>, String> {
     let capacity = match plan.memory {
-        _ if !declaration.memory => return Ok(None),
+        _ if !declaration.uses_the_memory() => return Ok(None),
         None => return Err("the learner uses a replay memory; give it one with --memory N".into()),
         Some(MemorySize::Samples(samples)) => Capacity::Samples(samples as usize),
         Some(MemorySize::Bytes(bytes)) => Capacity::Bytes(bytes),

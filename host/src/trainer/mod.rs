@@ -15,7 +15,7 @@ mod services;
 mod world;
 
 use perdura_abi::buffer::MessageBuf;
-use perdura_abi::message::{EpochSource, EventMsg, ExperienceMsg, SeedMsg, StreamShape};
+use perdura_abi::message::{EpochSource, EventMsg, ExperienceMsg, SeedMsg};
 use perdura_abi::table::Op;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -133,8 +133,9 @@ impl<'a> Trainer<'a> {
             true => order.chunks_exact(batch).collect(),
             false => order.chunks(batch).collect(),
         };
-        let place = &mut self.desk.world.place;
-        (place.epoch, place.steps_per_epoch) = (epoch, batches.len() as u64);
+        let world = &mut self.desk.world;
+        world.epoch_over_memory = order.iter().any(|item| item.slot().is_some());
+        (world.place.epoch, world.place.steps_per_epoch) = (epoch, batches.len() as u64);
         let mut sums: BTreeMap<String, (f64, u64)> = BTreeMap::new();
         for (number, items) in batches.iter().enumerate() {
             self.desk.world.place.step_in_epoch = number as u64;
@@ -143,6 +144,7 @@ impl<'a> Trainer<'a> {
                 (sum.0, sum.1) = (sum.0 + value, sum.1 + 1);
             }
         }
+        self.desk.world.epoch_over_memory = false;
         let means = sums.into_iter().map(|(name, (sum, n))| (name, sum / n as f64)).collect();
         self.observer.epoch_ended(&self.desk.world.place, batches.len() as u64, means);
         Ok(())
@@ -160,6 +162,8 @@ impl<'a> Trainer<'a> {
         let world = &mut desk.world;
         let applied = ledger.time(Activity::Replay, || world.apply(reply));
         let applied = applied.map_err(|problem| self.fault(Op::OBSERVE, "report", problem))?;
+        // Between steps there is no current batch to draw from.
+        self.desk.world.batch.clear();
         self.desk.world.place.step += 1;
         self.observer.step_ended(&self.desk.world.place, applied.events);
         Ok(applied.scalars)
@@ -249,8 +253,19 @@ impl World {
             classes: self.grants.experience_classes.then(|| experience.classes.clone()),
             samples: told.then_some(experience.train.len() as u64),
             epochs: told.then_some(self.benchmark.epochs),
-            steps_per_epoch: told
-                .then(|| self.benchmark.steps_per_epoch(self.place.experience as usize)),
+            steps_per_epoch: told.then(|| self.steps_per_epoch()),
+            memory_samples_max: self.memory.as_ref().map(|m| m.capacity_samples() as u64),
         }
+    }
+
+    /// Steps of an epoch that would begin now.
+    fn steps_per_epoch(&self) -> u64 {
+        let own = self.benchmark.experiences[self.place.experience as usize].train.len();
+        let held = match (self.declaration.wishes.epoch_source, &self.memory) {
+            (EpochSource::ExperienceAndMemory, Some(memory)) => memory.len(),
+            _ => 0,
+        };
+        let (samples, batch) = ((own + held) as u64, u64::from(self.benchmark.batch));
+        if self.benchmark.drop_last { samples / batch } else { samples.div_ceil(batch) }
     }
 }

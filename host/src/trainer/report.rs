@@ -54,7 +54,9 @@ impl World {
         let declared = &self.declaration.scalars;
         match scalars.iter().find(|(name, value)| !declared.contains(name) || !value.is_finite()) {
             None => Ok(()),
-            Some((name, value)) if !value.is_finite() => Err(format!("scalar `{name}` is {value}")),
+            Some((name, value)) if !value.is_finite() => {
+                Err(format!("scalar `{name}` is not a finite number"))
+            }
             Some((name, _)) => Err(format!("scalar `{name}` was not declared")),
         }
     }
@@ -66,11 +68,23 @@ impl World {
             let (expected, found) = (self.batch.len(), placements.len());
             return Err(format!("expected {expected} placements, found {found}"));
         }
+        if self.declaration.wishes.insert == Insert::BeforeDraws {
+            return Err(
+                "placements come too late: the batch entered the memory before the draws, as \
+                 the learner wished"
+                    .into(),
+            );
+        }
         // A new slot opens behind the last one: placements fill the memory without gaps.
         let mut len = memory.len() as i64;
-        for &placement in placements {
+        for (&placement, item) in placements.iter().zip(&self.batch) {
             match placement {
                 PLACE_HOST | PLACE_SKIP => {}
+                slot if item.slot().is_some() => {
+                    return Err(format!(
+                        "placement {slot}: the sample comes from the memory and stays where it is"
+                    ));
+                }
                 slot if slot < 0 || slot > len || slot >= memory.capacity_samples() as i64 => {
                     return Err(format!("placement {slot}: the memory holds {len} samples"));
                 }

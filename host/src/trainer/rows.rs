@@ -36,6 +36,7 @@ impl World {
     ) -> RowsMsg {
         let count = items.len();
         let mut rows = RowsMsg { count, ..RowsMsg::default() };
+        self.push_columns(message, items, wanted.columns, &mut rows);
         if count == 0 {
             return rows;
         }
@@ -69,34 +70,45 @@ impl World {
         if self.grants.boundaries {
             rows.experiences = Some(push_each(message, items, |item| self.experience(item)));
         }
-        self.push_memory_part(message, items, wanted.columns, &mut rows);
+        self.push_places(message, items, &mut rows);
         rows
     }
 
-    /// Slots, groups and columns, where all samples are in the memory.
-    fn push_memory_part(
+    /// Slots and groups, where all samples are in the memory.
+    fn push_places(&self, message: &mut MessageBuf, items: &[Item], rows: &mut RowsMsg) {
+        let Some(memory) = &self.memory else { return };
+        let slots = items.iter().map(|item| item.slot()).collect::<Option<Vec<u32>>>();
+        let Some(slots) = slots else { return };
+        let groups: Vec<u32> = slots.iter().map(|&s| memory.group(s)).collect();
+        rows.slots = Some(message.push(&[slots.len()], &slots));
+        rows.groups = Some(message.push(&[groups.len()], &groups));
+    }
+
+    /// Requested columns; absent for samples that are not from the memory.
+    fn push_columns(
         &self,
         message: &mut MessageBuf,
         items: &[Item],
         columns: &[String],
         rows: &mut RowsMsg,
     ) {
-        let slot = |item: &Item| match item {
-            Item::Slot(slot) => Some(*slot),
-            Item::Train { .. } => None,
-        };
-        let Some(memory) = &self.memory else { return };
-        let Some(slots) = items.iter().map(slot).collect::<Option<Vec<u32>>>() else { return };
-        let groups: Vec<u32> = slots.iter().map(|&s| memory.group(s)).collect();
-        rows.slots = Some(message.push(&[slots.len()], &slots));
-        rows.groups = Some(message.push(&[groups.len()], &groups));
+        let checked = "requested columns were checked against the declaration";
         for name in columns {
+            let declared = self.declaration.columns.iter().find(|c| c.name == *name);
+            let width = declared.expect(checked).width;
             let (mut values, mut present) = (Vec::new(), Vec::new());
-            memory
-                .gather_column(name, &slots, &mut values, &mut present)
-                .expect("requested columns were checked against the declaration");
-            let shape = [slots.len(), values.len() / slots.len()];
-            let values = message.push(&shape, &values);
+            for item in items {
+                match (&self.memory, item.slot()) {
+                    (Some(memory), Some(slot)) => memory
+                        .gather_column(name, &[slot], &mut values, &mut present)
+                        .expect(checked),
+                    _ => {
+                        values.resize(values.len() + width, 0.0);
+                        present.push(0);
+                    }
+                }
+            }
+            let values = message.push(&[items.len(), width], &values);
             let present = message.push(&[present.len()], &present);
             rows.columns.push(ColumnRowsMsg { name: name.clone(), values, present });
         }
@@ -108,7 +120,7 @@ impl World {
         if let Some(memory) = &self.memory
             && request.source != Source::Current
         {
-            let candidates = memory.select(request.filter, self.place.now());
+            let candidates = memory.select(request.filter, self.now());
             let mut rng = keyed(self.seed, purpose, &numbers);
             memory.draw(&candidates, request.count, request.replacement, &mut rng, &mut slots);
         }

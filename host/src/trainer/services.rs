@@ -8,9 +8,11 @@ use perdura_abi::message::{
 };
 use perdura_abi::table::{AbiError, ErrorKind, HostOp, Message};
 use serde::de::DeserializeOwned;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::declaration::profile_is_known;
 use super::rows::{Key, Wanted};
 use super::world::{Item, Iteration, World};
 use crate::memory::SampleBuf;
@@ -85,21 +87,14 @@ impl Desk {
     fn iterate(&mut self, plan: IterateMsg, answer: &mut MessageBuf) -> Result<(), AbiError> {
         let world = &mut self.world;
         let items = world.iterated(&plan).map_err(refuse)?;
+        let per_epoch = items.len().div_ceil(plan.batch) as u64;
+        let batches = per_epoch.checked_mul(plan.epochs as u64);
+        let batches = batches.ok_or_else(|| refuse(format!("{} epochs", plan.epochs)))?;
         let number = world.host_draws;
         world.host_draws += 1;
-        let mut order = Vec::with_capacity(items.len() * plan.epochs);
-        let per_epoch = items.len().div_ceil(plan.batch) as u64;
-        for epoch in 0..plan.epochs as u64 {
-            let from = order.len();
-            order.extend_from_slice(&items);
-            if plan.shuffled {
-                let mut rng = keyed(world.seed, "iterate/order", &[number, epoch]);
-                shuffle(&mut rng, &mut order[from..]);
-            }
-        }
-        let batches = per_epoch * plan.epochs as u64;
         let handle = world.iterations.len() as u32;
-        world.iterations.push(Iteration { items: order, next: 0, number, plan });
+        let (order, epochs_begun, next) = (Vec::new(), 0, 0);
+        world.iterations.push(Iteration { items, order, epochs_begun, next, number, plan });
         answer.set_header(&IterateReply { handle, batches });
         Ok(())
     }
@@ -110,24 +105,23 @@ impl Desk {
         answer: &mut MessageBuf,
     ) -> Result<(), AbiError> {
         let world = &mut self.world;
+        let seed = world.seed;
         let Some(iteration) = world.iterations.get_mut(handle as usize) else {
             return Err(refuse(format!("there is no iteration {handle} in this call")));
         };
-        let epoch_len = iteration.items.len() / iteration.plan.epochs;
-        if epoch_len == 0 || iteration.next >= iteration.items.len() {
+        let Some(batch) = iteration.advance(seed) else {
             answer.set_header(&NextReply { rows: None });
             return Ok(());
-        }
-        // A batch does not reach into the next epoch.
-        let start = iteration.next;
-        let end = (start + iteration.plan.batch).min((start / epoch_len + 1) * epoch_len);
-        iteration.next = end;
-        let Iteration { items, number, plan, .. } = &world.iterations[handle as usize];
+        };
+        let Iteration { order, epochs_begun, number, plan, .. } =
+            &world.iterations[handle as usize];
         let labels = plan.source != Source::Validation;
         let (profile, columns) = (plan.profile, plan.columns.as_slice());
         let wanted = Wanted { profile, views: 1, raw: false, labels, columns };
-        let key = Key { purpose: "iterate/augment", numbers: [*number, start as u64] };
-        let rows = Some(world.push_rows(answer, &items[start..end], &wanted, key));
+        // Counts samples over all epochs.
+        let place = (epochs_begun - 1) * order.len() as u64 + batch.start as u64;
+        let key = Key { purpose: "iterate/augment", numbers: [*number, place] };
+        let rows = Some(world.push_rows(answer, &order[batch], &wanted, key));
         answer.set_header(&NextReply { rows });
         Ok(())
     }
@@ -149,6 +143,12 @@ impl Desk {
     fn replace(&mut self, header: ReplaceMsg, message: &Message<'_>) -> Result<(), AbiError> {
         let uids: &[u64] = tensor(message, header.uids, "uids").map_err(refuse)?;
         let world = &mut self.world;
+        if world.epoch_over_memory {
+            return Err(refuse(
+                "the memory cannot be replaced while an epoch goes over it; replace it in \
+                 begin_experience or end_experience",
+            ));
+        }
         let allowed = world.may_iterate_current();
         let experience = world.place.experience;
         let benchmark = world.benchmark.clone();
@@ -160,7 +160,11 @@ impl Desk {
                 let label = benchmark.label(true, index);
                 Some(SampleBuf { image, label, uid, experience, group: 0 })
             })
-            .map_err(refuse)
+            .map_err(refuse)?;
+        // Slots that were handed out before mean other samples from now on.
+        world.iterations.clear();
+        world.batch_slots.fill(None);
+        Ok(())
     }
 
     fn validation_score(
@@ -169,7 +173,7 @@ impl Desk {
         message: &Message<'_>,
     ) -> Result<Option<f64>, AbiError> {
         let classes: &[u32] = tensor(message, header.classes, "classes").map_err(refuse)?;
-        let items = self.world.validation();
+        let items = self.world.validation().map_err(refuse)?;
         if classes.len() != items.len() {
             let (expected, found) = (items.len(), classes.len());
             return Err(refuse(format!("expected {expected} predicted classes, found {found}")));
@@ -177,6 +181,28 @@ impl Desk {
         let hits = |(item, &class): (&Item, &u32)| self.world.label(*item) == class;
         let right = items.iter().zip(classes).filter(|pair| hits(*pair)).count();
         Ok((!items.is_empty()).then(|| right as f64 / items.len() as f64))
+    }
+}
+
+impl Iteration {
+    /// Range of the next batch within `order`; `None` at the end. A batch does not reach into the next
+    /// epoch.
+    fn advance(&mut self, seed: u64) -> Option<Range<usize>> {
+        let Iteration { items, order, epochs_begun, next, number, plan } = self;
+        if *next >= order.len() {
+            if items.is_empty() || *epochs_begun == plan.epochs as u64 {
+                return None;
+            }
+            order.clone_from(items);
+            if plan.shuffled {
+                let mut rng = keyed(seed, "iterate/order", &[*number, *epochs_begun]);
+                shuffle(&mut rng, order);
+            }
+            (*epochs_begun, *next) = (*epochs_begun + 1, 0);
+        }
+        let start = *next;
+        *next = start.saturating_add(plan.batch).min(order.len());
+        Some(start..*next)
     }
 }
 
@@ -189,16 +215,14 @@ impl World {
         if plan.batch == 0 || plan.epochs == 0 {
             return Err("an iteration needs at least one epoch of batches of at least one".into());
         }
-        if !self.benchmark.pixels.supports(plan.profile) {
-            return Err(format!("profile `{:?}` is not supported by this benchmark", plan.profile));
-        }
+        profile_is_known(plan.profile, &self.benchmark)?;
         self.check_columns(&plan.columns)?;
         let current = || match self.may_iterate_current() {
             true => Ok(self.current_experience()),
             false => Err("a pass over the current experience is not granted here"),
         };
         let held = || match &self.memory {
-            Some(memory) => Ok(memory.select(plan.filter, self.place.now()).to_slots()),
+            Some(memory) => Ok(memory.select(plan.filter, self.now()).to_slots()),
             None => Err(NO_MEMORY),
         };
         Ok(match plan.source {
@@ -211,7 +235,7 @@ impl World {
                 slots if slots.is_empty() => current()?.collect(),
                 slots => slots.into_iter().map(Item::Slot).collect(),
             },
-            Source::Validation => self.validation(),
+            Source::Validation => self.validation()?,
         })
     }
 

@@ -16,6 +16,16 @@ pub enum Item {
     Slot(u32),
 }
 
+impl Item {
+    /// Place in the memory of a sample that is taken from there.
+    pub fn slot(self) -> Option<u32> {
+        match self {
+            Item::Slot(slot) => Some(slot),
+            Item::Train { .. } => None,
+        }
+    }
+}
+
 /// Where the stream stands. Counts start at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -30,15 +40,14 @@ pub struct Place {
     pub step: u64,
 }
 
-impl Place {
-    pub fn now(&self) -> Now {
-        Now { experience: self.experience, finished: self.finished }
-    }
-}
-
 /// An iteration that the learner asked for.
 pub struct Iteration {
+    /// One epoch of samples, not shuffled.
     pub items: Vec<Item>,
+    /// The epoch that was begun last; made when it begins, so that many epochs take no more memory.
+    pub order: Vec<Item>,
+    pub epochs_begun: u64,
+    /// Place of the next batch in `order`.
     pub next: usize,
     pub number: u64,
     pub plan: perdura_abi::message::IterateMsg,
@@ -59,6 +68,8 @@ pub struct World {
     pub batch_slots: Vec<Option<u32>>,
     /// True from `begin_experience` to the end of `end_experience`.
     pub in_experience: bool,
+    /// The epoch that is going on has samples of the memory in it.
+    pub epoch_over_memory: bool,
     pub iterations: Vec<Iteration>,
     /// Calls of the learner to the host that draw chance, over the whole run.
     pub host_draws: u64,
@@ -82,6 +93,7 @@ impl World {
             batch: Vec::new(),
             batch_slots: Vec::new(),
             in_experience: false,
+            epoch_over_memory: false,
             iterations: Vec::new(),
             host_draws: 0,
         }
@@ -123,8 +135,18 @@ impl World {
         self.memory.as_ref().expect("an item in a slot comes from the memory")
     }
 
-    /// Whether the learner may go over the samples of the current experience now: while it lasts only
-    /// where boundaries are granted, after its last step where a second pass is.
+    /// Where the stream stands as far as the learner may know: without boundaries it is one long
+    /// experience, so that filters give nothing away.
+    pub fn now(&self) -> Now {
+        let Place { experience, finished, .. } = self.place;
+        match self.grants.boundaries {
+            true => Now { experience, finished },
+            false => Now::default(),
+        }
+    }
+
+    /// Whether the learner may go over the samples of the current experience now: from
+    /// `begin_experience` to `end_experience`, where a second pass is granted.
     pub fn may_iterate_current(&self) -> bool {
         self.grants.second_pass && self.in_experience
     }
@@ -136,17 +158,21 @@ impl World {
         train.iter().map(move |&index| Item::Train { experience, index })
     }
 
-    /// Held-out samples of the experiences so far.
-    pub fn validation(&self) -> Vec<Item> {
+    /// Held-out samples of the experiences so far. Refused without boundaries: that there are more of
+    /// them than before would tell of one.
+    pub fn validation(&self) -> Result<Vec<Item>, String> {
+        if !self.grants.boundaries {
+            return Err("validation data are not granted where boundaries are hidden".into());
+        }
         let lists = self.benchmark.validation.iter().enumerate();
         let until = self.place.experience as usize;
-        lists
+        Ok(lists
             .take_while(|(experience, _)| *experience <= until)
             .flat_map(|(experience, list)| {
                 let experience = experience as u32;
                 list.iter().map(move |&index| Item::Train { experience, index })
             })
-            .collect()
+            .collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Headers of the messages, as JSON. Unknown fields are ignored and missing ones take their default,
 //! so that either side may be the newer one. Tensors are named by their index in the message.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// Index of a tensor in the message that carries the header.
@@ -94,6 +94,12 @@ impl Declaration {
         self.memory |= request.source != Source::Current && request.count > 0;
         self.requests.push(request);
         self
+    }
+
+    /// Whether the learner uses the memory, however the declaration says so.
+    pub fn uses_the_memory(&self) -> bool {
+        let replays = |r: &Request| r.source != Source::Current && r.count > 0;
+        self.memory || !self.columns.is_empty() || self.requests.iter().any(replays)
     }
 
     /// A network that can be scored and needs nothing but inputs. The first one is the headline.
@@ -324,6 +330,8 @@ pub struct ExperienceMsg {
     pub samples: Option<u64>,
     pub epochs: Option<u32>,
     pub steps_per_epoch: Option<u64>,
+    /// Samples the memory can hold; `None` without one. Told in every scenario.
+    pub memory_samples_max: Option<u64>,
 }
 
 /// A call that carries nothing but its seed.
@@ -410,6 +418,8 @@ pub struct DrawsMsg {
 #[derive(Serialize, Deserialize, Clone, Debug, Default)]
 #[serde(default)]
 pub struct ReportMsg {
+    /// JSON writes NaN and infinities as null; null is read as NaN.
+    #[serde(deserialize_with = "null_as_nan")]
     pub scalars: BTreeMap<String, f64>,
     /// Columns of the current samples: f32 `[batch, width]`.
     pub columns: Vec<ReportColumnMsg>,
@@ -417,6 +427,11 @@ pub struct ReportMsg {
     /// i64 `[batch]`: [`PLACE_HOST`], [`PLACE_SKIP`] or a slot.
     pub placements: Option<TensorId>,
     pub events: Vec<EventMsg>,
+}
+
+fn null_as_nan<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let scalars = BTreeMap::<String, Option<f64>>::deserialize(from)?;
+    Ok(scalars.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }
 
 /// Placement: the host's policy decides.

@@ -1,0 +1,81 @@
+//! HAT: a network that must be told the task, beside one that must not.
+
+use super::harness::*;
+use perdura_sdk::prelude::*;
+
+#[derive(Default)]
+struct Hat;
+
+impl Toy for Hat {
+    fn declare() -> Declaration {
+        let view = |name: &str, needs| View { name: name.into(), needs, until_opened: false };
+        Declaration::new()
+            .special_view(view("masked", ViewNeeds::TaskLabel))
+            .special_view(view("plain", ViewNeeds::Nothing))
+    }
+
+    fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {
+        say(query.view, query.task_labels.is_some());
+        assert!(query.groups.is_none());
+        // The first pixel names the sample, so that its true task is known here.
+        for (row, input) in query.inputs.chunks(16).enumerate() {
+            let truth = experience_of(input[0] as u64);
+            if let Some(labels) = query.task_labels {
+                assert_eq!(labels[row], truth);
+            }
+            let class = 2 * query.task_labels.map_or(0, |labels| labels[row]);
+            logits.as_mut_slice()[row * CLASSES as usize + class as usize] = 1.0;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn hat_is_told_the_task_in_its_own_view_alone() {
+    let ran = Setup::default().run::<Hat>().unwrap();
+    assert_eq!(ran.said("masked"), ["true"; 4]);
+    assert_eq!(ran.said("plain"), ["false"; 4]);
+    let (_, views) = ran.scores.last().unwrap();
+    let [masked, plain] = &views[..] else { panic!("two views") };
+    let classes = |p: &Option<perdura::run::Predictions>| p.as_ref().unwrap().class.clone();
+    // A view that is told the task has no Class-IL answer.
+    assert_eq!(classes(&masked.predictions), [perdura::run::ABSENT_CLASS; 12]);
+    assert_eq!(classes(&plain.predictions), [0; 12]);
+    let masked = masked.predictions.as_ref().unwrap();
+    let first_of_task = masked.experience.iter().map(|e| 2 * e).collect::<Vec<_>>();
+    assert_eq!(masked.task_class, first_of_task);
+}
+
+#[derive(Default)]
+struct Oracle;
+
+impl Toy for Oracle {
+    fn declare() -> Declaration {
+        let needs = ViewNeeds::TrueGroup;
+        let view = View { name: "oracle".into(), needs, until_opened: false };
+        Declaration::new().special_view(view)
+    }
+}
+
+#[test]
+fn a_view_that_nobody_could_score_is_refused() {
+    let error = Setup::default().run::<Oracle>().err().unwrap();
+    assert_eq!(error, "view `oracle` needs the true group, which no benchmark tells yet");
+}
+
+/// Joint training: the stream is the union.
+#[derive(Default)]
+struct Joint;
+
+impl Toy for Joint {
+    fn declare() -> Declaration {
+        let wishes = Wishes { stream: StreamShape::Union, ..Wishes::default() };
+        Declaration::new().view("main").wishes(wishes)
+    }
+}
+
+#[test]
+fn every_stream_is_scored_at_its_beginning_and_after_each_experience() {
+    let ran = Setup::default().run::<Joint>().unwrap();
+    assert_eq!(ran.scores.len(), 4);
+}
