@@ -82,7 +82,7 @@ fn what_is_no_command() {
     {
         let sandbox = Sandbox::new();
         let answer = sandbox.line(line).expect(2);
-        assert!(answer.err.contains("Usage: perdura"), "{line}: {}", answer.err);
+        assert!(answer.err.contains("--help"), "{line}: {}", answer.err);
         nothing_written(&sandbox);
     }
     let help = Sandbox::new().line("--help").expect(0);
