@@ -3,6 +3,7 @@ pub mod device;
 pub mod losses;
 pub mod mlp;
 pub mod network;
+mod setting;
 pub mod state;
 
 pub use convert::{copy_out, labels, rows};
