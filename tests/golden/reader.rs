@@ -4,7 +4,7 @@
 
 use perdura_sdk::testing::Samples;
 use safetensors::{Dtype, SafeTensors};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One trajectory: its tensors, its hyper-parameters and scalars.
 pub struct Golden {
@@ -15,10 +15,12 @@ pub struct Golden {
 impl Golden {
     /// The case called `name`. Panics when a file is missing: the cases are part of the tree.
     pub fn read(name: &str) -> Golden {
-        let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden");
-        let folder = std::env::var_os("PERDURA_GOLDEN").unwrap_or(beside.into());
+        let named = std::env::var_os("PERDURA_GOLDEN").map(PathBuf::from);
+        let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let beside = || above.clone().map(|f| f.join("tests/golden")).find(|f| f.is_dir());
+        let folder = named.or_else(beside).expect("the cases are part of the tree");
         let file = |extension| {
-            let path = PathBuf::from(&folder).join(format!("{name}.{extension}"));
+            let path = folder.join(format!("{name}.{extension}"));
             std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
         };
         let json = serde_json::from_slice(&file("json")).expect("the description is JSON");

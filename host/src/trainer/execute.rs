@@ -138,8 +138,10 @@ fn run<'a>(
     };
     recorder.scoring = Some((scorer, opener));
     let trained = Trainer::new(port.as_mut(), &mut desk, recorder, ledger).train();
-    recorder.end(&desk.world, claimed(port.as_mut()));
-    trained
+    // Asked of a learner that has failed too: one that still answers says what it held.
+    let claimed = claimed(port.as_mut());
+    recorder.end(&desk.world, claimed.as_ref().ok().cloned().unwrap_or_default());
+    trained.and(claimed.map(drop).map_err(call_fault))
 }
 
 /// Makes learners: the one that is trained first, throw-away instances for scoring after it.
@@ -243,11 +245,17 @@ pub fn declared(port: &mut dyn LearnerPort) -> Result<Declaration, CallFault> {
     })
 }
 
-fn claimed(port: &mut dyn LearnerPort) -> ResourcesReply {
+/// Asks a learner what it holds.
+fn claimed(port: &mut dyn LearnerPort) -> Result<ResourcesReply, CallFault> {
     let mut reply = MessageBuf::new();
-    let asked = port.call(Op::RESOURCES, &MessageBuf::new(), &mut NoServices, &mut reply);
-    // A learner that has failed cannot say; the fault is on record already.
-    asked.ok().and_then(|()| serde_json::from_slice(reply.header()).ok()).unwrap_or_default()
+    port.call(Op::RESOURCES, &MessageBuf::new(), &mut NoServices, &mut reply)?;
+    serde_json::from_slice(reply.header()).map_err(|e| CallFault {
+        kind: crate::worker::FaultKind::Protocol,
+        call: "resources".into(),
+        message: format!("the answer cannot be read: {e}"),
+        location: None,
+        last_log: Vec::new(),
+    })
 }
 
 fn memory_of(

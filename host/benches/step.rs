@@ -1,0 +1,161 @@
+//! What the host adds to a step: batch 10 and a draw of 128 of MNIST shape, memory 200, for a learner that
+//! does nothing; in process and through a worker, interleaved. Prints medians in microseconds.
+//!
+//! ```text
+//! cargo bench -p perdura --bench step
+//! ```
+
+use perdura::augment::TrainAugment;
+use perdura::data::{DataPair, Dataset, ImageShape};
+use perdura::memory::{Capacity, ReplayMemory};
+use perdura::run::{After, Fault};
+use perdura::stream::{Benchmark, Construction, Recipe, Scenario, StreamOptions};
+use perdura::trainer::{Desk, Ledger, Observer, Place, Trainer, World, declared};
+use perdura::worker::{LearnerPort, NoServices, SpawnOptions, in_process, run, spawn};
+use perdura_abi::message::{ContextMsg, CreateMsg, EventMsg};
+use perdura_sdk::prelude::*;
+use perdura_sdk::testing::root_of;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+hyper_parameters! {
+    /// It has none.
+    pub struct Config {}
+}
+
+/// Looks at nothing and learns nothing.
+struct Nothing;
+
+impl ContinualLearner for Nothing {
+    type Config = Config;
+
+    fn about() -> About {
+        About::new("does nothing")
+    }
+
+    fn declare(_: &Config, _: &Context) -> Declaration {
+        Declaration::new().view("main").request(Request::memory("replay", 128))
+    }
+
+    fn create(_: Config, _: &Context) -> Result<Self> {
+        Ok(Nothing)
+    }
+
+    fn observe(&mut self, _: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
+        Ok(StepReport::new())
+    }
+
+    fn predict(&mut self, _: &Query<'_>, _: &mut Logits<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn save(&self, _: &mut StateWriter) -> Result<()> {
+        Ok(())
+    }
+
+    fn load(&mut self, _: &mut StateReader) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Scores nothing and remembers the speed of each experience.
+#[derive(Default)]
+struct Speeds {
+    steps_per_second: Vec<f64>,
+}
+
+impl Observer for Speeds {
+    fn score(
+        &mut self,
+        _: After,
+        _: &mut dyn LearnerPort,
+        _: &mut Desk,
+        _: &mut Ledger,
+    ) -> std::result::Result<(), Box<Fault>> {
+        Ok(())
+    }
+    fn experience_begun(&mut self, _: &Place, _: u64) {}
+    fn experience_ended(&mut self, _: &Place, steps: u64, seconds: f64) {
+        self.steps_per_second.push(steps as f64 / seconds);
+    }
+    fn epoch_ended(&mut self, _: &Place, _: u64, _: BTreeMap<String, f64>) {}
+    fn step_ended(&mut self, _: &Place, _: Vec<EventMsg>) {}
+}
+
+const SAMPLES: usize = 20_000;
+const REPETITIONS: usize = 9;
+
+fn benchmark() -> Benchmark {
+    let shape = ImageShape { channels: 1, height: 28, width: 28 };
+    let images = (0..SAMPLES * shape.len()).map(|i| (i * 2_654_435_761 >> 7) as u8).collect();
+    let labels = (0..SAMPLES as u32).map(|i| i % 10).collect();
+    let train = Dataset { images, labels, shape, classes: 10 };
+    let data = DataPair { name: "noise".into(), test: train.clone(), train, scale: 255.0 };
+    let recipe = Recipe {
+        name: "noise",
+        about: "",
+        data: "noise",
+        scenario: Scenario::ClassIl,
+        construction: Construction::Split { experiences: 5 },
+        epochs: 1,
+        batch: 10,
+        drop_last: false,
+        statistics: &[],
+        train_augment: TrainAugment::default(),
+    };
+    recipe.assemble(data, &StreamOptions::default(), 0).expect("the recipe fits its data")
+}
+
+/// Microseconds per step, and the speed of each experience.
+fn train(port: &mut dyn LearnerPort, benchmark: &Arc<Benchmark>) -> (f64, Vec<f64>) {
+    let declaration = declared(port).expect("it declares itself");
+    let memory = ReplayMemory::new(Capacity::Samples(200), 784, &[]).expect("a sound size");
+    let grants = benchmark.grants(false);
+    let world = World::new(benchmark.clone(), 0, grants, declaration, Some(memory));
+    let log = Box::new(|_: &_| {});
+    let mut desk = Desk { world, cancelled: Default::default(), saved: Vec::new(), log };
+    let (mut speeds, mut ledger) = (Speeds::default(), Ledger::default());
+    let begun = Instant::now();
+    Trainer::new(port, &mut desk, &mut speeds, &mut ledger).train().expect("nothing fails");
+    let steps = desk.world.place.step as f64;
+    (1e6 * begun.elapsed().as_secs_f64() / steps, speeds.steps_per_second)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    if std::env::args_os().skip(1).eq(["worker"]) {
+        run(|_| Ok(root_of::<Nothing>()));
+    }
+    let benchmark = Arc::new(benchmark());
+    let create = CreateMsg {
+        config: serde_json::json!({}),
+        context: ContextMsg {
+            classes: 10,
+            input_shape: benchmark.input_shape(),
+            device: "flex".into(),
+            threads: 1,
+            grants: benchmark.grants(false),
+        },
+        seed: 0,
+        log_level: "error".into(),
+    };
+    let (mut inside, mut outside, mut flat) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..REPETITIONS {
+        let mut port = in_process(root_of::<Nothing>(), &create, &mut NoServices).expect("created");
+        inside.push(train(&mut port, &benchmark).0);
+        let options = SpawnOptions::new("/proc/self/exe");
+        let mut port = spawn(&options, &create, &mut NoServices).expect("spawned");
+        let (micros, speeds) = train(&mut port, &benchmark);
+        outside.push(micros);
+        flat.push(speeds[speeds.len() - 1] / speeds[0]);
+    }
+    println!("host overhead of a step (10 + 128 MNIST-shaped samples), median of {REPETITIONS}:");
+    println!("  in process      {:6.1} us", median(inside));
+    println!("  through worker  {:6.1} us", median(outside));
+    println!("  speed of the last experience over that of the first: {:.3}", median(flat));
+}

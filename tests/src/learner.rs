@@ -1,0 +1,146 @@
+//! One learner, called as the host calls it, with samples of the test's own. Wherever the learner runs, the
+//! same messages go in and out.
+
+use perdura::worker::{HostServices, LearnerPort, NoServices, SpawnOptions, in_process, spawn};
+use perdura_abi::MessageBuf;
+use perdura_abi::message::{
+    ContextMsg, CreateMsg, DrawMsg, Grants, PredictMsg, PredictReply, ReportMsg, RowsMsg, StepMsg,
+};
+use perdura_abi::table::{AbiError, HostOp, Message, Op, PluginRootRef};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::built;
+
+/// Inputs, row by row, and their labels.
+pub struct Samples {
+    pub inputs: Vec<f32>,
+    pub labels: Vec<u32>,
+}
+
+/// A learner of ten classes.
+pub struct Learner {
+    port: Box<dyn LearnerPort>,
+    width: usize,
+    steps: u64,
+}
+
+impl Learner {
+    /// In a worker process.
+    pub fn in_worker(plugin: &Path, config: &Value, width: usize) -> Learner {
+        let options = SpawnOptions { program: built().perdura(), ..SpawnOptions::new(plugin) };
+        let port = spawn(&options, &create(config, width), &mut NoServices);
+        let port = port.unwrap_or_else(|fault| panic!("{fault}"));
+        Learner { port: Box::new(port), width, steps: 0 }
+    }
+
+    /// In this process.
+    pub fn in_process(root: PluginRootRef, config: &Value, width: usize) -> Learner {
+        let port = in_process(root, &create(config, width), &mut NoServices);
+        let port = port.unwrap_or_else(|fault| panic!("{fault}"));
+        Learner { port: Box::new(port), width, steps: 0 }
+    }
+
+    /// One step, with one draw for each request. Returns the scalars of the report.
+    pub fn observe(&mut self, current: &Samples, draws: &[Samples]) -> BTreeMap<String, f64> {
+        let mut message = MessageBuf::new();
+        let current = self.rows(&mut message, current);
+        let draws = draws.iter().enumerate().map(|(request, samples)| DrawMsg {
+            request: request as u32,
+            repeat: 0,
+            rows: self.rows(&mut message, samples),
+        });
+        let draws = draws.collect();
+        let (seed, step) = (self.steps + 1, self.steps);
+        message.set_header(&StepMsg { seed, step, position: None, current, draws });
+        self.steps += 1;
+        let reply = self.call(Op::OBSERVE, &message, &mut NoServices);
+        serde_json::from_slice::<ReportMsg>(reply.header()).expect("a report").scalars
+    }
+
+    /// Logits of a view, `[rows, 10]`.
+    pub fn predict(&mut self, view: &str, inputs: &[f32]) -> Vec<f32> {
+        let mut message = MessageBuf::new();
+        let inputs = message.push(&[inputs.len() / self.width, self.width], inputs);
+        let (task_labels, groups) = (None, None);
+        message.set_header(&PredictMsg { seed: 1, view: view.into(), inputs, task_labels, groups });
+        let reply = self.call(Op::PREDICT, &message, &mut NoServices);
+        let answer: PredictReply = serde_json::from_slice(reply.header()).expect("an answer");
+        let id = answer.logits.expect("the view is open");
+        reply.views()[id.0 as usize].elements::<f32>().expect("numbers").to_vec()
+    }
+
+    /// The saved state.
+    pub fn save(&mut self) -> Vec<u8> {
+        let mut state = State { bytes: Vec::new(), read: false };
+        self.call(Op::SAVE, &MessageBuf::new(), &mut state);
+        state.bytes
+    }
+
+    pub fn load(&mut self, bytes: &[u8]) {
+        let mut state = State { bytes: bytes.to_vec(), read: false };
+        self.call(Op::LOAD, &MessageBuf::new(), &mut state);
+    }
+
+    fn call(
+        &mut self,
+        op: Op,
+        message: &MessageBuf,
+        services: &mut dyn HostServices,
+    ) -> MessageBuf {
+        let mut reply = MessageBuf::new();
+        let called = self.port.call(op, message, services, &mut reply);
+        called.unwrap_or_else(|fault| panic!("{fault}"));
+        reply
+    }
+
+    fn rows(&self, message: &mut MessageBuf, samples: &Samples) -> RowsMsg {
+        let count = samples.labels.len();
+        let uids: Vec<u64> = (0..count as u64).collect();
+        RowsMsg {
+            count,
+            views: vec![message.push(&[count, self.width], &samples.inputs)],
+            labels: Some(message.push(&[count], &samples.labels)),
+            uids: Some(message.push(&[count], &uids)),
+            ..RowsMsg::default()
+        }
+    }
+}
+
+fn create(config: &Value, width: usize) -> CreateMsg {
+    let grants = Grants { boundaries: true, experience_classes: true, second_pass: true };
+    let (input_shape, device) = (vec![width], "flex".into());
+    CreateMsg {
+        config: config.clone(),
+        context: ContextMsg { classes: 10, input_shape, device, threads: 1, grants },
+        seed: 7,
+        log_level: "warn".into(),
+    }
+}
+
+/// A state on its way out of a learner, or into one.
+struct State {
+    bytes: Vec<u8>,
+    read: bool,
+}
+
+impl HostServices for State {
+    fn serve(
+        &mut self,
+        op: HostOp,
+        message: Message<'_>,
+        answer: &mut MessageBuf,
+    ) -> Result<(), AbiError> {
+        match op {
+            HostOp::WRITE_STATE => self.bytes.extend_from_slice(message.tensors[0].data.as_slice()),
+            HostOp::READ_STATE => {
+                let rest: &[u8] = if self.read { &[] } else { &self.bytes };
+                answer.push(&[rest.len()], rest);
+                self.read = true;
+            }
+            _ => return NoServices.serve(op, message, answer),
+        }
+        Ok(())
+    }
+}

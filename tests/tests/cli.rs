@@ -1,0 +1,392 @@
+//! The command line: what it refuses and in which words, its exit codes, and its documents for machines.
+
+use perdura_tests::{RunResult, Sandbox, built, files_below};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The input is refused and nothing is written.
+#[track_caller]
+fn refuses(line: &str, words: &[&str]) {
+    let sandbox = Sandbox::new();
+    sandbox.line(line).refused(words);
+    assert_eq!(files_below(&sandbox.path("work")), [""; 0], "something was written");
+    assert_eq!(sandbox.processes(), [""; 0], "left running");
+}
+
+#[test]
+fn unknown_names_show_the_nearest() {
+    refuses(
+        "run nearest-mean --benchmark split-digit",
+        &["`split-digit`", "did you mean `split-digits`"],
+    );
+    refuses(
+        "run nearest-men",
+        &["\"nearest-men\"", "did you mean examples/nearest-mean?", "found: "],
+    );
+    refuses("compare --methods nearest-mean,clser", &["\"clser\"", "did you mean perdura/cls-er?"]);
+    refuses(
+        "run nearest-mean --set temprature=2",
+        &["examples/nearest-mean", "`temprature`", "did you mean `temperature`?"],
+    );
+    refuses(
+        "run er --memory 10 --set replya=2",
+        &["`replya`", "did you mean `replay`?", "hidden, lr"],
+    );
+    refuses(
+        "run er --memory 10 --preset split-mnist-20",
+        &["no preset", "did you mean `split-mnist-200`?"],
+    );
+    refuses("plugins info nearest-men", &["did you mean examples/nearest-mean?"]);
+    refuses("benchmarks inspect split-mnis", &["did you mean `split-mnist`?"]);
+}
+
+#[test]
+fn wrong_values() {
+    refuses("run nearest-mean --set temperature", &["`temperature`", "expected key=value"]);
+    refuses(
+        "run nearest-mean --set temperature=hot",
+        &["cannot be created", "invalid type", "f32"],
+    );
+    refuses("run er --memory 10 --set lr=-1", &["`lr`", "expected a number above 0", "found -1"]);
+    refuses("run nearest-mean --memory lots", &["lots"]);
+    refuses("run nearest-mean --batch 0", &["batch is 0"]);
+    refuses("run nearest-mean --epochs 0", &["epochs is 0"]);
+    refuses("run nearest-mean --validation 1.5", &["1.5", "less than 1"]);
+    refuses("run nearest-mean --class-order 0,1,2,3,4,5,6,7,8,8", &["class 8", "twice"]);
+    refuses("run nearest-mean --class-order natural,seeded", &["natural,seeded"]);
+    refuses("run nearest-mean --eval-head some", &["some"]);
+    refuses("run nearest-mean --step-deadline 0", &["--step-deadline 0", "above 0"]);
+    refuses("run nearest-mean --memory-limit much", &["--memory-limit"]);
+    refuses("compare --methods nearest-mean --jobs 0", &["--jobs `0`"]);
+    refuses("compare --methods nearest-mean,nearest-mean", &["stands twice"]);
+    for seeds in ["3..3", "many", "1,1", "-1..2", ""] {
+        let line = ["compare", "--methods", "nearest-mean", &format!("--seeds={seeds}")];
+        let sandbox = Sandbox::new();
+        sandbox.perdura(&line).refused(&["--seeds", &format!("`{seeds}`")]);
+        assert_eq!(files_below(&sandbox.path("work")), [""; 0]);
+    }
+}
+
+/// What the parser of the command line itself refuses has the same exit code.
+#[test]
+fn what_is_no_command() {
+    for line in
+        ["", "walk", "run", "run nearest-mean --colour red", "run nearest-mean --seed x", "compare"]
+    {
+        let sandbox = Sandbox::new();
+        let answer = sandbox.line(line).expect(2);
+        assert!(answer.err.contains("Usage: perdura"), "{line}: {}", answer.err);
+        assert_eq!(files_below(&sandbox.path("work")), [""; 0]);
+    }
+    let help = Sandbox::new().line("--help").expect(0);
+    assert!(help.out.contains("Exit codes: 0"), "{}", help.out);
+    assert!(!help.out.contains("worker"), "{}", help.out);
+}
+
+#[test]
+fn no_memory_for_replay() {
+    for memory in ["--memory 0", ""] {
+        let line = format!("run er {memory}");
+        refuses(&line, &["perdura/er", "asks for replay (request `replay`", "--memory N"]);
+    }
+    refuses("compare --methods nearest-mean,er --memory 0", &["perdura/er", "asks for replay"]);
+    refuses("run er --memory 10B", &["10"]);
+}
+
+#[test]
+fn a_batch_larger_than_an_experience() {
+    let words = ["a batch of 1000 is larger than experience", "choose --batch"];
+    refuses("run nearest-mean --batch 1000", &words);
+    refuses("run nearest-mean --batch 1000 --drop-last", &["no step would be left"]);
+}
+
+#[test]
+fn a_folder_that_holds_a_run() {
+    let sandbox = Sandbox::new();
+    let line = "run nearest-mean --epochs 1 --out out";
+    sandbox.line(line).expect(0);
+    let read = || {
+        let files = files_below(&sandbox.path("work")).into_iter();
+        files.map(|path| (std::fs::read(&path).expect("listed"), path)).collect::<Vec<_>>()
+    };
+    let before = read();
+    sandbox.line(line).refused(&["already holds a run", "out/split-digits", "--out"]);
+    let compare = "compare --methods nearest-mean --seeds 0..3 --epochs 1 --out out";
+    sandbox.line(compare).refused(&["already holds a run", "seed0-"]);
+    assert!(before == read(), "the run was touched");
+    // Another seed has another folder.
+    sandbox.line("run nearest-mean --epochs 1 --out out --seed 1").expect(0);
+    // What is in the way and no run is left alone too.
+    let folder = RunResult::all_below(&sandbox.path("work/out")).remove(0).folder;
+    std::fs::remove_file(folder.join("plan.json")).expect("it is there");
+    sandbox.line(line).refused(&["is in the way", "not part of a run"]);
+}
+
+#[test]
+fn a_plan_file_with_mistakes() {
+    let sandbox = Sandbox::new();
+    sandbox.line("compare nothing.toml").refused(&["nothing.toml"]);
+    for (text, words) in [
+        ("benchmrk = 1", vec!["plan.toml", "benchmrk"]),
+        ("benchmark = \"split-digits\"\nmethod = []", vec!["plan.toml", "at least one [[method]]"]),
+        ("benchmark = \"x\"\n[[method]]\nid = \"nearest-mean\"", vec!["unknown benchmark `x`"]),
+    ] {
+        let plan = sandbox.write("plan.toml", text).display().to_string();
+        let answer = sandbox.perdura(&["compare", &plan]).expect(2);
+        assert!(words.iter().all(|word| answer.err.contains(word)), "{}", answer.err);
+    }
+    assert!(!sandbox.path("work/perdura-runs").exists());
+}
+
+#[test]
+fn a_failed_run_is_exit_code_1() {
+    let sandbox = Sandbox::new();
+    let faulty = built().zoo("faulty").display().to_string();
+    let words = ["run", "zoo/faulty", "--plugin", &faulty, "--epochs", "1", "--out", "out"];
+    let fault = ["--set", "call=observe", "--set", "how=panic", "--set", "at=3"];
+    let answer = sandbox.perdura(&[&words[..], &fault].concat()).expect(1);
+    for word in ["panicked", "observe", "zoo: panic as asked"] {
+        assert!(answer.out.contains(word), "`{word}` is not in:\n{}\n{}", answer.out, answer.err);
+    }
+    assert_eq!(RunResult::only_below(&sandbox.path("work/out")).fault().step, Some(3));
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names
+}
+
+const SPREADS: [&str; 7] = [
+    "average_accuracy",
+    "forgetting_from_peak",
+    "backward_transfer",
+    "learning_accuracy",
+    "seconds",
+    "cpu_seconds",
+    "peak_pss_bytes",
+];
+
+#[test]
+fn the_document_of_a_comparison() {
+    let sandbox = Sandbox::new();
+    let line =
+        "compare --methods cls-er,nearest-mean --memory 50 --seeds 0..3 --epochs 1 --out out";
+    let answer = sandbox.line(&format!("{line} --format json")).expect(0);
+    let document = answer.json();
+    let rows = document["rows"].as_array().expect("rows");
+    let name = |row: &Value| {
+        ["method", "view", "scenario"]
+            .map(|key| row[key].as_str().expect("text").to_owned())
+            .join(" ")
+    };
+    let names: Vec<String> = rows.iter().map(name).collect();
+    let mut expected = Vec::new();
+    for view in ["cls-er stable", "cls-er plastic", "cls-er working"] {
+        expected.extend(["class-il", "task-il"].map(|s| format!("perdura/{view} {s}")));
+    }
+    expected.extend(["class-il", "task-il"].map(|s| format!("examples/nearest-mean main {s}")));
+    assert_eq!(names, expected);
+    for row in rows {
+        let all = [&["method", "view", "scenario", "n", "failed"][..], &SPREADS].concat();
+        assert_eq!(sorted(&keys(row)), sorted(&all));
+        assert_eq!((&row["n"], &row["failed"]), (&json!(3), &json!(0)));
+        for spread in SPREADS {
+            assert_eq!(sorted(&keys(&row[spread])), ["ci95", "mean", "std"], "{spread}");
+            let mean = row[spread]["mean"].as_f64().expect("a number");
+            let ci95 = row[spread]["ci95"].as_array().expect("an interval");
+            let [low, high] = [&ci95[0], &ci95[1]].map(|v| v.as_f64().expect("a number"));
+            assert!(low <= mean + 1e-9 && mean <= high + 1e-9, "{spread}: {}", row[spread]);
+        }
+        let accuracy = row["average_accuracy"]["mean"].as_f64().expect("a number");
+        assert!((0.0..=1.0).contains(&accuracy), "accuracies are fractions");
+    }
+    let pairs = document["pairs"].as_array().expect("pairs");
+    assert_eq!(pairs.len(), 4);
+    for pair in pairs {
+        assert_eq!(
+            sorted(&keys(pair)),
+            sorted(&["metric", "scenario", "a", "b", "n", "difference", "p_holm"])
+        );
+        assert_eq!(pair["a"], json!({"method": "perdura/cls-er", "view": "stable"}));
+        assert_eq!(pair["b"], json!({"method": "examples/nearest-mean", "view": "main"}));
+        assert_eq!(sorted(&keys(&pair["difference"])), ["ci95", "mean"]);
+        assert_eq!(pair["n"], 3);
+    }
+    // The rows are made of the summaries.
+    let runs = RunResult::all_below(&sandbox.path("work/out"));
+    let of_cls_er = runs.iter().filter(|run| run.plan.method == "perdura/cls-er");
+    let accuracies: Vec<f64> = of_cls_er
+        .map(|run| run.summary.views[0].scenarios[0].metrics.average_accuracy.expect("scored"))
+        .collect();
+    let mean = accuracies.iter().sum::<f64>() / 3.0;
+    assert!((rows[0]["average_accuracy"]["mean"].as_f64().expect("a number") - mean).abs() < 1e-12);
+}
+
+/// One seed: an accuracy, but no deviation, no interval and no test.
+#[test]
+fn undefined_values_are_null() {
+    let sandbox = Sandbox::new();
+    let line = "compare --methods joint,nearest-mean --seeds 4 --epochs 1 --format json";
+    let document = sandbox.line(line).expect(0).json();
+    let rows = document["rows"].as_array().expect("rows");
+    let joint = rows.iter().find(|row| row["method"] == "perdura/joint").expect("a row");
+    assert!(joint["average_accuracy"]["mean"].is_f64());
+    assert_eq!(joint["average_accuracy"]["std"], Value::Null);
+    assert_eq!(joint["average_accuracy"]["ci95"], Value::Null);
+    // Trained on everything at once: it has only its last row.
+    assert_eq!(joint["forgetting_from_peak"], json!({"mean": null, "std": null, "ci95": null}));
+    let pair = &document["pairs"][0];
+    assert_eq!((&pair["n"], &pair["p_holm"]), (&json!(1), &Value::Null));
+}
+
+#[test]
+fn the_document_of_a_run() {
+    let sandbox = Sandbox::new();
+    let answer = sandbox.line("run nearest-mean --epochs 1 --out out --format json").expect(0);
+    let document = answer.json();
+    assert_eq!(sorted(&keys(&document)), ["folder", "resources", "summary"]);
+    let folder = sandbox.path("work").join(document["folder"].as_str().expect("a path"));
+    for name in ["plan.json", "events.jsonl", "summary.json", "resources.json", "log.txt"] {
+        assert!(folder.join(name).is_file(), "{name} is missing");
+    }
+    assert!(folder.join("predictions/after-4.main.safetensors").is_file());
+    let summary = std::fs::read_to_string(folder.join("summary.json")).expect("it is there");
+    assert_eq!(serde_json::from_str::<Value>(&summary).expect("JSON"), document["summary"]);
+    let events = std::fs::read_to_string(folder.join("events.jsonl")).expect("it is there");
+    let last: Value = serde_json::from_str(events.lines().last().expect("lines")).expect("JSON");
+    assert_eq!((&last["event"], &last["steps"]), (&json!("run_finished"), &json!(136)));
+}
+
+#[test]
+fn lists_and_descriptions() {
+    let sandbox = Sandbox::new();
+    let benchmarks = sandbox.line("benchmarks list").expect(0).out;
+    assert!(
+        benchmarks.contains("split-digits") && benchmarks.contains("split-mnist"),
+        "{benchmarks}"
+    );
+    let list = sandbox.line("benchmarks list --format json").expect(0).json();
+    assert_eq!(list[0]["name"], "split-digits");
+    let digits = sandbox.line("benchmarks inspect split-digits --format json").expect(0).json();
+    let count = |part: &str| {
+        let experiences = digits["experiences"].as_array().expect("a list").iter();
+        experiences.map(|e| e[part].as_u64().expect("a number")).sum::<u64>()
+    };
+    assert_eq!((count("train"), count("test"), count("validation")), (1347, 450, 0));
+    let text = sandbox.line("benchmarks inspect split-digits").expect(0).out;
+    assert!(text.contains(digits["sha256"].as_str().expect("text")), "{text}");
+    let seeded = "benchmarks inspect split-digits --class-order seeded --format json --seed";
+    let hash =
+        |seed: u64| sandbox.line(&format!("{seeded} {seed}")).expect(0).json()["sha256"].clone();
+    assert_eq!(hash(1), hash(1));
+    assert_ne!(hash(1), hash(2));
+
+    let list = sandbox.line("plugins list --format json").expect(0).json();
+    let ids: Vec<&Value> =
+        list["plugins"].as_array().expect("a list").iter().map(|p| &p["manifest"]["id"]).collect();
+    for method in perdura_tests::plugin_names() {
+        assert!(ids.contains(&&json!(format!("perdura/{method}"))), "{method} is not in {ids:?}");
+    }
+    let zoo = ids.iter().any(|id| id.as_str().expect("text").starts_with("zoo/"));
+    assert!(!zoo, "a search path sees the zoo: {ids:?}");
+    let info = sandbox.line("plugins info cls-er").expect(0).out;
+    for word in
+        ["perdura/cls-er", "stable, plastic, working", "reg_weight", "split-mnist-200", "sha256"]
+    {
+        assert!(info.contains(word), "`{word}` is not in:\n{info}");
+    }
+    let info = sandbox.line("plugins info cls-er --format json").expect(0).json();
+    assert_eq!(info["description"]["config_default"]["reg_weight"], 2.0);
+}
+
+/// The four files of a tiny MNIST, two images of each class in both parts.
+fn tiny_mnist() -> BTreeMap<&'static str, Vec<u8>> {
+    let header = |words: &[u32]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
+    let labels: Vec<u8> = (0..20).map(|row| row % 10).collect();
+    let image = |label: &u8| {
+        (0..784).map(move |pixel| if pixel / 78 == usize::from(*label) { 255 } else { 9 })
+    };
+    let pixels: Vec<u8> = labels.iter().flat_map(image).collect();
+    let images = [header(&[0x803, 20, 28, 28]), pixels].concat();
+    let labels = [header(&[0x801, 20]), labels].concat();
+    BTreeMap::from([
+        ("train-images-idx3-ubyte", images.clone()),
+        ("train-labels-idx1-ubyte", labels.clone()),
+        ("t10k-images-idx3-ubyte", images),
+        ("t10k-labels-idx1-ubyte", labels),
+    ])
+}
+
+fn write_all(folder: &Path, files: &BTreeMap<&str, Vec<u8>>) {
+    for (name, bytes) in files {
+        std::fs::write(folder.join(name), bytes).expect("the sandbox can be written");
+    }
+}
+
+const MNIST_RUN: &str =
+    "run nearest-mean --benchmark split-mnist --batch 2 --data-dir ../data --out out";
+
+#[test]
+fn damaged_data_files() {
+    let damages: [(&str, fn(&mut Vec<u8>), &[&str]); 9] = [
+        (
+            "train-images-idx3-ubyte",
+            |b| b.truncate(9000),
+            &["expected 15680 bytes", "found 8984 bytes"],
+        ),
+        (
+            "t10k-images-idx3-ubyte",
+            |b| b.truncate(6),
+            &["expected an IDX header", "end of the file"],
+        ),
+        ("train-labels-idx1-ubyte", |b| b.truncate(20), &["expected 20 bytes", "found 12 bytes"]),
+        ("t10k-labels-idx1-ubyte", |b| b.clear(), &["expected an IDX header"]),
+        ("train-labels-idx1-ubyte", |b| b[3] = 3, &["magic number", "0x00000803"]),
+        (
+            "train-labels-idx1-ubyte",
+            |b| b[11] = 10,
+            &["labels from 0 to 9", "label 10 at position 3"],
+        ),
+        ("train-images-idx3-ubyte", |b| b[11] = 27, &["images of 28 x 28", "27 x 28"]),
+        ("t10k-images-idx3-ubyte", |b| b.push(0), &["more bytes after them"]),
+        ("train-images-idx3-ubyte", |b| b[..2].copy_from_slice(&[0x1f, 0x8b]), &["gzip"]),
+    ];
+    for (name, damage, words) in damages {
+        let sandbox = Sandbox::new();
+        let mut files = tiny_mnist();
+        damage(files.get_mut(name).expect("one of the four"));
+        write_all(&sandbox.path("data"), &files);
+        let words = [&[name, "fetch it again"][..], words].concat();
+        sandbox.line(MNIST_RUN).refused(&words);
+        assert!(!sandbox.path("work/out").exists(), "something was written");
+    }
+}
+
+#[test]
+fn data_files_that_do_not_fit_or_are_missing() {
+    let sandbox = Sandbox::new();
+    let mut files = tiny_mnist();
+    write_all(&sandbox.path("data"), &files);
+    sandbox.line(MNIST_RUN).expect(0);
+    assert_eq!(RunResult::only_below(&sandbox.path("work/out")).summary.steps, 10);
+    let labels = files.get_mut("t10k-labels-idx1-ubyte").expect("one of the four");
+    labels[7] = 19;
+    labels.pop();
+    write_all(&sandbox.path("data"), &files);
+    let line = MNIST_RUN.replace("--out out", "--out other");
+    sandbox.line(&line).refused(&["t10k-labels", "20 labels, one per image", "19 labels"]);
+    std::fs::remove_file(sandbox.path("data/t10k-labels-idx1-ubyte")).expect("it is there");
+    sandbox.line(&line).refused(&["no file t10k-labels-idx1-ubyte", "--data-dir"]);
+    sandbox
+        .line("run nearest-mean --benchmark split-mnist")
+        .refused(&["PERDURA_DATA", "--data-dir"]);
+    assert!(!sandbox.path("work/other").exists());
+    // The run that was there is untouched.
+    RunResult::only_below(&sandbox.path("work/out"));
+}

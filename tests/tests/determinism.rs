@@ -1,0 +1,136 @@
+//! Same seed, same bytes: whatever is not part of the plan (repetition, tier, runs side by side) does not show
+//! in a result; and methods that are equal by their equations are equal to the byte.
+
+use perdura_tests::{RunResult, Sandbox};
+use std::collections::BTreeMap;
+
+/// Runs once and returns what it left.
+fn run(words: &str) -> RunResult {
+    let sandbox = Sandbox::new();
+    sandbox.line(&format!("run {words} --epochs 1 --out out")).expect(0);
+    RunResult::only_below(&sandbox.path("work/out"))
+}
+
+#[track_caller]
+fn same(a: &RunResult, b: &RunResult) {
+    assert_eq!(a.determined.keys().collect::<Vec<_>>(), b.determined.keys().collect::<Vec<_>>());
+    for (name, bytes) in &a.determined {
+        assert!(bytes == &b.determined[name], "{name} differs");
+    }
+}
+
+fn same_in_every_tier(words: &str) {
+    let first = run(words);
+    assert!(first.determined.len() >= 7, "{:?}", first.determined.keys());
+    same(&first, &run(words));
+    same(&first, &run(&format!("{words} --isolation in-process")));
+}
+
+#[test]
+fn nearest_mean_repeats() {
+    same_in_every_tier("nearest-mean --seed 3");
+}
+
+#[test]
+fn er_repeats() {
+    same_in_every_tier("er --seed 3 --memory 100");
+}
+
+#[test]
+fn cls_er_repeats() {
+    same_in_every_tier("cls-er --seed 3 --memory 100");
+}
+
+#[test]
+fn joint_repeats() {
+    same_in_every_tier("joint --seed 3");
+}
+
+#[test]
+fn memory_in_bytes_repeats() {
+    same_in_every_tier("er --seed 3 --memory 8KiB --class-order seeded --drop-last");
+}
+
+#[test]
+fn another_seed_differs() {
+    for method in ["sgd", "er --memory 100"] {
+        let (first, second) =
+            (run(&format!("{method} --seed 0")), run(&format!("{method} --seed 1")));
+        for (moment, predictions) in first.predictions("main") {
+            assert_ne!(predictions, second.predictions("main")[&moment], "{method}: {moment}");
+        }
+    }
+}
+
+/// All determined files of all runs below a folder, by their path.
+fn compared(jobs: &str) -> BTreeMap<String, Vec<u8>> {
+    let sandbox = Sandbox::new();
+    let line = "compare --methods sgd,er,cls-er --memory 100 --seeds 0..2 --epochs 1 --out out";
+    sandbox.line(&format!("{line} --jobs {jobs}")).expect(0);
+    let out = sandbox.path("work/out");
+    let runs = RunResult::all_below(&out);
+    assert_eq!(runs.len(), 6);
+    let named = |run: RunResult| {
+        let folder = run.folder.strip_prefix(&out).expect("below").display().to_string();
+        run.determined.into_iter().map(move |(name, bytes)| (format!("{folder}/{name}"), bytes))
+    };
+    runs.into_iter().flat_map(named).collect()
+}
+
+#[test]
+fn runs_side_by_side_do_not_touch_each_other() {
+    let (one, two) = (compared("1"), compared("2"));
+    assert!(one == two, "runs differ between --jobs 1 and --jobs 2");
+}
+
+/// The accuracies of two views of two methods are the same too.
+#[track_caller]
+fn equal_views((a, view_a): (&RunResult, &str), (b, view_b): (&RunResult, &str)) {
+    let (predictions_a, predictions_b) = (a.predictions(view_a), b.predictions(view_b));
+    assert_eq!(predictions_a.len(), 6);
+    assert!(predictions_a == predictions_b, "predictions differ");
+    let scores = |run: &RunResult, view: &str| {
+        let views = &run.summary.views;
+        views.iter().find(|v| v.view == view).expect("the view is there").scenarios.clone()
+    };
+    assert_eq!(scores(a, view_a), scores(b, view_b));
+}
+
+#[test]
+fn er_without_replay_is_sgd() {
+    let sgd = run("sgd --preset none --seed 2 --set lr=0.05");
+    for words in ["", "--memory 100", "--memory 0"] {
+        let er = run(&format!("er --preset none --seed 2 --set lr=0.05 --set replay=0 {words}"));
+        equal_views((&er, "main"), (&sgd, "main"));
+    }
+}
+
+#[test]
+fn cls_er_without_teachers_is_er() {
+    let common = "--preset none --seed 2 --memory 100 --set lr=0.05 --set replay=20";
+    let er = run(&format!("er {common}"));
+    let off = "--set reg_weight=0 --set r_plastic=0 --set r_stable=0";
+    let cls_er = run(&format!("cls-er {common} {off}"));
+    equal_views((&cls_er, "working"), (&er, "main"));
+    // Its averages never move.
+    let stable = cls_er.predictions("stable");
+    let start = &stable["after-initial"];
+    assert_eq!(stable.values().filter(|bytes| *bytes == start).count(), 6);
+}
+
+#[test]
+fn mnist_repeats() {
+    let Some(data) = std::env::var_os("PERDURA_DATA") else {
+        eprintln!("SKIPPED mnist_repeats: set PERDURA_DATA to the folder that holds MNIST");
+        return;
+    };
+    let data = std::path::PathBuf::from(data).canonicalize().expect("PERDURA_DATA is a folder");
+    let words = format!(
+        "er --benchmark split-mnist --memory 200 --batch 100 --data-dir {}",
+        data.display()
+    );
+    let first = run(&words);
+    same(&first, &run(&format!("{words} --isolation in-process")));
+    let average = first.summary.views[0].scenarios[1].metrics.average_accuracy;
+    assert!(average.expect("all experiences were scored") > 0.8, "{average:?}");
+}

@@ -1,0 +1,178 @@
+//! Golden trajectories through the shipped plugins, as the host opens them: the saved state of a fresh learner
+//! gets the tensors and values of the case, is loaded, and the scripted steps are fed. The reference and its
+//! tolerances are described in `golden/README.md`; `PERDURA_GOLDEN` names another folder of the same layout.
+
+#[path = "../golden/reader.rs"]
+#[allow(dead_code)] // parts of it serve the tests of the methods themselves
+mod reader;
+
+use perdura::plugin::{inspect, open};
+use perdura_sdk::StateWriter;
+use perdura_tests::{Learner, Samples, built, in_child};
+use reader::{Golden, assert_parameters, assert_values};
+use safetensors::SafeTensors;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// What the cases of a method are called here.
+struct Case {
+    name: &'static str,
+    method: &'static str,
+    hyper: &'static [&'static str],
+    scalars: &'static [&'static str],
+    /// View, and its name below `expect/probe/`.
+    views: &'static [(&'static str, &'static str)],
+}
+
+const CLS_ER: Case = Case {
+    name: "clser",
+    method: "cls-er",
+    hyper: &[
+        "lr",
+        "replay",
+        "reg_weight",
+        "r_plastic",
+        "r_stable",
+        "alpha_plastic",
+        "alpha_stable",
+    ],
+    scalars: &["loss", "loss_ce", "loss_cons"],
+    views: &[("working", "working"), ("plastic", "plastic"), ("stable", "stable")],
+};
+
+const ER: Case = Case {
+    name: "er",
+    method: "er",
+    hyper: &["lr", "replay"],
+    scalars: &["loss"],
+    views: &[("main", "logits")],
+};
+
+/// A saved state: tensors with shapes, and the values of its metadata.
+struct State {
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    values: BTreeMap<String, Value>,
+}
+
+impl State {
+    fn read(bytes: &[u8]) -> State {
+        let file = SafeTensors::deserialize(bytes).expect("a saved state is safetensors");
+        let word = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        let tensors = file.tensors().into_iter().map(|(name, view)| {
+            let values = view.data().chunks_exact(4).map(word).collect();
+            (name, (view.shape().to_vec(), values))
+        });
+        let (_, header) = SafeTensors::read_metadata(bytes).expect("it was read before");
+        let metadata = header.metadata().clone().expect("a saved state has metadata");
+        let values = serde_json::from_str(&metadata["perdura"]).expect("sorted JSON");
+        State { tensors: tensors.collect(), values }
+    }
+
+    /// Puts the case's tensors in the place of those of the same name and shape.
+    fn replace(&mut self, golden: &Golden) {
+        let given = golden.under("init/");
+        assert_eq!(given.len(), self.tensors.len(), "the case names all tensors");
+        for (name, shape) in given {
+            let tensor = self.tensors.get_mut(&name.replace('/', "."));
+            let tensor = tensor.unwrap_or_else(|| panic!("the state has no tensor for `{name}`"));
+            assert_eq!(tensor.0, shape, "{name}");
+            tensor.1 = golden.floats(&format!("init/{name}"));
+        }
+        if let Some(steps) = self.values.get_mut("steps") {
+            *steps = golden.hyper("steps_done_before");
+        }
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut writer = StateWriter::new();
+        for (name, (shape, values)) in &self.tensors {
+            writer.tensor(name, shape, values).expect("shape and values fit");
+        }
+        for (key, value) in &self.values {
+            writer.value(key, value).expect("plain JSON");
+        }
+        writer.into_bytes().expect("small names")
+    }
+}
+
+impl Case {
+    fn config(&self, golden: &Golden) -> Value {
+        let entry = |key: &&str| (key.to_string(), golden.hyper(key));
+        Value::Object(self.hyper.iter().map(entry).collect::<Map<_, _>>())
+    }
+
+    fn follows_the_reference(&self, open: impl FnOnce(&Value) -> Learner) {
+        let golden = Golden::read(self.name);
+        let mut learner = open(&self.config(&golden));
+        let mut state = State::read(&learner.save());
+        state.replace(&golden);
+        learner.load(&state.write());
+        for step in 1..=golden.steps() {
+            self.step(&golden, step, &mut learner);
+        }
+        for (view, name) in self.views {
+            let logits = learner.predict(view, &golden.floats("probe/x"));
+            assert_values(view, &logits, &golden.floats(&format!("expect/probe/{name}")));
+        }
+    }
+
+    fn step(&self, golden: &Golden, step: u64, learner: &mut Learner) {
+        let samples = |path: &str| Samples {
+            inputs: golden.floats(&format!("step{step}/{path}x")),
+            labels: golden.labels(&format!("step{step}/{path}y")),
+        };
+        let scalars = learner.observe(&samples(""), &[samples("replay/")]);
+        for scalar in self.scalars {
+            let name = format!("expect/step{step}/{scalar}");
+            assert_values(&name, &[scalars[*scalar] as f32], &golden.floats(&name));
+        }
+        let chosen = &golden.json["steps"][step as usize - 1]["n_select_stable"];
+        assert_eq!(scalars.get("n_select_stable").copied(), chosen.as_f64(), "step {step}");
+        let found = State::read(&learner.save());
+        let expected = format!("expect/step{step}/");
+        for (name, shape) in golden.under(&expected) {
+            // Scalars and per-sample values are not parameters.
+            let Some((shape_found, values)) = found.tensors.get(&name.replace('/', ".")) else {
+                continue;
+            };
+            assert_eq!(*shape_found, shape, "{name}");
+            let wanted = golden.floats(&format!("{expected}{name}"));
+            assert_parameters(&format!("{}: {expected}{name}", self.name), values, &wanted);
+        }
+    }
+
+    fn in_a_worker(&self) {
+        let plugin = built().plugin(self.method);
+        self.follows_the_reference(|config| Learner::in_worker(&plugin, config, 784));
+    }
+
+    fn in_this_process(&self) {
+        let found = inspect(&built().plugin(self.method)).expect("a good file");
+        let root = open(&found).expect("it opens").root;
+        self.follows_the_reference(|config| Learner::in_process(root, config, 784));
+    }
+}
+
+#[test]
+fn er() {
+    ER.in_a_worker();
+}
+
+#[test]
+fn clser() {
+    CLS_ER.in_a_worker();
+}
+
+#[test]
+fn clser_mid() {
+    Case { name: "clser_mid", ..CLS_ER }.in_a_worker();
+}
+
+#[test]
+fn all_in_process() {
+    in_child("golden::all_in_process", || {
+        ER.in_this_process();
+        CLS_ER.in_this_process();
+        Case { name: "clser_mid", ..CLS_ER }.in_this_process();
+    });
+}
