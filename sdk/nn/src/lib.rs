@@ -41,6 +41,7 @@ mod device;
 pub mod losses;
 mod mlp;
 mod network;
+mod setting;
 pub mod state;
 
 pub use convert::{copy_out, labels, rows};
