@@ -67,14 +67,14 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
 /// `perdura demo`.
 pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
     let begun = Instant::now();
-    let setup = SetupArgs::of_benchmark("split-digits", "200");
+    let setup = SetupArgs::of_benchmark("split-digits", "50");
     let arms = ["perdura/sgd", "perdura/cls-er", "perdura/joint"]
         .map(|method| Arm { method: method.into(), setup: setup.clone() });
     let out = fresh_folder(&args.output.out);
     eprintln!(
-        "Three ways to learn ten digits, two at a time, three seeds each:\n  \
+        "Three ways to learn ten digits, two digits at a time, three seeds each:\n  \
          sgd     learns each pair after the other and remembers nothing else\n  \
-         cls-er  keeps 200 samples, and two slow copies of the network that teach it\n  \
+         cls-er  keeps 50 samples, and two averages of the network that teach it\n  \
          joint   sees all digits at once: an upper bound\n"
     );
     let runs = Runs::prepare(&arms, &[0, 1, 2], &out)?;

@@ -258,7 +258,8 @@ fn claimed(port: &mut dyn LearnerPort) -> Result<ResourcesReply, CallFault> {
     })
 }
 
-fn memory_of(
+/// The memory of a run; `None` where the learner uses none.
+pub fn memory_of(
     plan: &RunPlan,
     declaration: &Declaration,
     benchmark: &Benchmark,

@@ -26,7 +26,9 @@ use crate::stream::epoch_order;
 use crate::worker::{CallFault, LearnerPort};
 
 pub use declaration::check as check_declaration;
-pub use execute::{ExecuteError, ExecuteOptions, context_of, declared, execute, execute_on};
+pub use execute::{
+    ExecuteError, ExecuteOptions, context_of, declared, execute, execute_on, memory_of,
+};
 pub use ledger::{Activity, Ledger};
 pub use recorder::{Line, Progress};
 pub use services::Desk;
