@@ -214,7 +214,7 @@ fn answers_that_make_no_sense() {
     all_fail(&cases, "", |(call, how, _), fault| {
         assert_eq!(fault.call, *call);
         let (kind, message) = match *how {
-            "nan" if *call == "observe" => ("report", "scalar `seen` is NaN"),
+            "nan" if *call == "observe" => ("report", "scalar `seen` is not a finite number"),
             "nan" => ("answer", "view `main`: its largest logit is not a finite number"),
             "undeclared_scalar" => ("report", "scalar `loss` was not declared"),
             "undeclared_column" => ("report", "column `logits` was not declared"),

@@ -50,7 +50,9 @@ fn list(args: &PluginListArgs) {
 
 fn info(args: &PluginInfoArgs) -> Result<(), CliError> {
     let as_file = Path::new(&args.method);
-    let found = match as_file.is_file() {
+    // An id is never absolute and never ends like this: a path to nothing is a missing file.
+    let names_file = as_file.is_absolute() || args.method.ends_with(".so");
+    let found = match names_file || as_file.is_file() {
         true => inspect(as_file)?,
         false => SearchPath::from_env(&args.plugins).resolve(&args.method)?,
     };
