@@ -43,3 +43,80 @@ impl Mlp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use perdura_sdk::prelude::*;
+    use perdura_sdk::testing::{Driver, Setting};
+
+    use super::*;
+
+    hyper_parameters! {
+        /// Widths alone.
+        struct Config {
+            hidden: Vec<usize> = vec![4],
+        }
+    }
+
+    /// Checks its network against one made by hand, and answers nothing.
+    struct Check;
+
+    impl ContinualLearner for Check {
+        type Config = Config;
+
+        fn about() -> About {
+            About::new("checks its network")
+        }
+
+        fn declare(_: &Config, _: &Context) -> Declaration {
+            Declaration::new().view("main")
+        }
+
+        fn create(config: Config, ctx: &Context) -> Result<Self> {
+            let network = Mlp::of(ctx, &config.hidden)?;
+            let shape = MlpShape { inputs: 6, hidden: config.hidden, outputs: 3 };
+            let device = crate::device("flex", ctx.call.seed())?;
+            let by_hand = Mlp::new(&shape, &mut ctx.call.rng("init"), &device);
+            let inputs = network.rows(&[&[1.0; 6], &[2.0; 12]]);
+            assert_eq!((inputs.dims(), network.logits(&[&[0.0; 6]]).dims()), ([3, 6], [2, 3]));
+            assert_eq!(network.labels(&[&[0], &[2, 1]]).dims(), [3]);
+            let logits = |mlp: &Mlp| mlp.forward(inputs.clone()).into_data();
+            assert_eq!(logits(&network), logits(&by_hand));
+            Ok(Check)
+        }
+
+        fn observe(&mut self, _: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
+            Ok(StepReport::new())
+        }
+
+        fn predict(&mut self, _: &Query<'_>, _: &mut Logits<'_>) -> Result<()> {
+            Ok(())
+        }
+
+        fn save(&self, _: &mut StateWriter) -> Result<()> {
+            Ok(())
+        }
+
+        fn load(&mut self, _: &mut StateReader) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn made(hidden: Vec<usize>) -> std::result::Result<(), String> {
+        let setting = Setting::new(3, &[1, 2, 3]).seed(5);
+        let learner = Driver::<Check>::new(Config { hidden }, setting);
+        learner.map(drop).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_network_takes_its_widths_and_chance_from_the_context() {
+        assert_eq!(made(vec![4]), Ok(()));
+        assert_eq!(made(vec![]), Ok(()));
+    }
+
+    #[test]
+    fn a_layer_without_width_is_refused() {
+        let expected = "hyper-parameter `hidden`: expected widths of at least 1, found 0";
+        assert_eq!(made(vec![4, 0]), Err(expected.into()));
+    }
+}

@@ -52,7 +52,7 @@ impl ContinualLearner for {{Type}} {
         let (current, dark, labelled) = (&step.current, step.draw("dark")?, step.draw("labelled")?);
         let (network, tracked) = (&self.network, self.network.tracked());
         let logits = tracked.forward(network.rows(&[current.inputs()]));
-        let column = logits.to_data().into_vec()?;
+        let column = logits.to_data().try_into_vec()?;
         let mut loss = losses::cross_entropy(logits, network.labels(&[current.labels()]));
         if !dark.is_empty() {
             let (z, y) = (dark.column("logits")?.values, labelled.labels());
