@@ -17,7 +17,7 @@ impl Golden {
     pub fn read(name: &str) -> Golden {
         let named = std::env::var_os("PERDURA_GOLDEN").map(PathBuf::from);
         let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-        let beside = || above.clone().map(|f| f.join("tests/golden")).find(|f| f.is_dir());
+        let beside = || above.map(|f| f.join("tests/golden")).find(|f| f.is_dir());
         let folder = named.or_else(beside).expect("the cases are part of the tree");
         let file = |extension| {
             let path = folder.join(format!("{name}.{extension}"));

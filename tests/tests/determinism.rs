@@ -21,7 +21,8 @@ fn same(a: &RunResult, b: &RunResult) {
 
 fn same_in_every_tier(words: &str) {
     let first = run(words);
-    assert!(first.determined.len() >= 7, "{:?}", first.determined.keys());
+    // Summary and predictions; those of the union alone are not made after every experience.
+    assert!(first.determined.len() >= 3, "{:?}", first.determined.keys());
     same(&first, &run(words));
     same(&first, &run(&format!("{words} --isolation in-process")));
 }

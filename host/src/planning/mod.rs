@@ -14,7 +14,7 @@ use crate::memory::Capacity;
 use crate::plugin::{Cache, Found, LoadError, SearchPath, describe_cached};
 use crate::run::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
 use crate::stream::{self, Benchmark, StreamError, StreamOptions};
-use crate::trainer::{check_declaration, context_of, declared};
+use crate::trainer::{check_declaration, context_of, declared, memory_of};
 use crate::worker::{Deadlines, Limits, NoServices, SpawnOptions, describe, spawn};
 
 pub use error::PlanError;
@@ -244,5 +244,7 @@ fn try_out(
     let empty =
         matches!(plan.memory, None | Some(MemorySize::Samples(0)) | Some(MemorySize::Bytes(0)));
     check_declaration(&declaration, benchmark, !empty)
+        .and_then(|()| memory_of(plan, &declaration, benchmark))
+        .map(drop)
         .map_err(|problem| PlanError::Declaration { method, problem })
 }
