@@ -106,6 +106,12 @@ fn new(args: &PluginNewArgs) -> Result<(), CliError> {
     let created = scaffold::new(&options)?;
     let (id, dir) = (created.id, created.dir.display());
     println!("{id} in {dir}\nnext: perdura plugins build {dir}");
+    if options.like.has_network() {
+        println!(
+            "note: the first build compiles burn, which takes minutes; with CARGO_TARGET_DIR set to one \
+             folder for all your plugins it is compiled once"
+        );
+    }
     Ok(())
 }
 

@@ -80,8 +80,10 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_with_the_nearest() {
-        let message =
-            |set: &str| config(&description(), None, &[set.into()]).unwrap_err().to_string();
+        let message = |key: &str| {
+            let set = [(key.to_string(), json!(1))];
+            config(&description(), None, &set).unwrap_err().to_string()
+        };
         assert_eq!(
             message("hiden"),
             "lab/x has no hyper-parameter `hiden` (did you mean `hidden`?); \

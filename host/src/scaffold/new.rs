@@ -53,7 +53,8 @@ pub fn new(options: &NewOptions) -> Result<Created, ScaffoldError> {
         return Err(ScaffoldError::NotEmpty { path: dir });
     }
     let sdk = options.sdk.clone().unwrap_or_else(Sdk::of_this_build).resolved()?;
-    let render = |text: &str| names.render(&text.replace("{{dependencies}}", &sdk.dependencies()));
+    let dependencies = sdk.dependencies(options.like);
+    let render = |text: &str| names.render(&text.replace("{{dependencies}}", &dependencies));
     write(&dir.join("Cargo.toml"), &render(include_str!("templates/Cargo.toml.template")))?;
     write(&dir.join("src/lib.rs"), &render(options.like.source()))?;
     write(&dir.join("README.md"), &render(include_str!("templates/README.md.template")))?;
@@ -67,6 +68,11 @@ pub fn new(options: &NewOptions) -> Result<Created, ScaffoldError> {
 
 impl Template {
     pub const NAMES: [&'static str; 3] = ["blank", "er", "derpp"];
+
+    /// Whether it starts from a network, and so from burn, whose first build takes minutes.
+    pub fn has_network(self) -> bool {
+        self != Template::Blank
+    }
 
     fn source(self) -> &'static str {
         match self {
@@ -121,16 +127,38 @@ impl Sdk {
     }
 
     /// Lines of the table `[dependencies]`.
-    fn dependencies(&self) -> String {
-        match self {
+    fn dependencies(&self, template: Template) -> String {
+        let quoted = |text: &str| toml::Value::String(text.into());
+        let (sdk, nn) = match self {
+            Sdk::Version(version) => (quoted(version), quoted(version)),
             Sdk::Path(path) => {
-                let path = toml::Value::String(path.display().to_string());
-                format!("perdura-sdk = {{ path = {path} }}")
+                let at = |path: &Path| {
+                    let path = path.display().to_string();
+                    toml::Value::Table([("path".to_owned(), path.into())].into_iter().collect())
+                };
+                (at(path), at(&path.join("nn")))
             }
-            Sdk::Version(version) => {
-                format!("perdura-sdk = {}", toml::Value::String(version.clone()))
-            }
+        };
+        match template.has_network() {
+            false => format!("perdura-sdk = {sdk}"),
+            true => format!("perdura-sdk = {sdk}\nperdura-nn = {nn}\nburn = {}", self.burn()),
         }
+    }
+
+    /// The SDK's own requirement of burn: with another version or other features the plugin's tensors
+    /// would not be those of perdura-nn, or burn would be compiled a second time.
+    fn burn(&self) -> toml::Value {
+        let of_this_build = || include_str!("../../../Cargo.toml").to_owned();
+        let manifest = match self {
+            Sdk::Path(path) => std::fs::read_to_string(path.join("../Cargo.toml")).ok(),
+            Sdk::Version(_) => None,
+        };
+        let burn = |text: &str| {
+            let manifest: toml::Table = text.parse().ok()?;
+            manifest.get("workspace")?.get("dependencies")?.get("burn").cloned()
+        };
+        let found = manifest.and_then(|text| burn(&text));
+        found.or_else(|| burn(&of_this_build())).expect("the workspace names burn")
     }
 
     /// The lock file of the checkout, so that the crate builds with the versions that were tested
@@ -241,11 +269,36 @@ mod tests {
             }
             let text = std::fs::read_to_string(dir.join("Cargo.toml")).unwrap();
             let manifest: toml::Table = text.parse().unwrap();
-            let sdk = manifest["dependencies"]["perdura-sdk"]["path"].as_str().unwrap();
-            assert!(Path::new(sdk).is_absolute() && Path::new(sdk).join("Cargo.toml").exists());
+            let dependencies = manifest["dependencies"].as_table().unwrap();
+            for name in
+                ["perdura-sdk", "perdura-nn"].iter().filter(|n| dependencies.contains_key(**n))
+            {
+                let path = dependencies[*name]["path"].as_str().unwrap();
+                assert!(
+                    Path::new(path).is_absolute() && Path::new(path).join("Cargo.toml").exists()
+                );
+            }
+            let expected = if like == Template::Blank { 1 } else { 3 };
+            assert_eq!(dependencies.len(), expected);
             assert!(manifest.contains_key("workspace"));
         }
         assert!("ewc".parse::<Template>().unwrap_err().contains("blank, er, derpp"));
+    }
+
+    /// Lines of configuration, learner and trait; not of comments, imports, export and tests.
+    fn method_lines(template: Template) -> usize {
+        let source = template.source().split("#[cfg(feature = \"export\")]").next().unwrap();
+        let counts = |line: &&str| {
+            let line = line.trim();
+            !line.is_empty() && !["//", "#![", "use "].iter().any(|start| line.starts_with(start))
+        };
+        source.lines().filter(counts).count()
+    }
+
+    #[test]
+    fn a_method_is_short() {
+        let lines = [Template::Er, Template::Derpp].map(method_lines);
+        assert!(lines[0] <= 45 && lines[1] <= 60, "{lines:?}");
     }
 
     #[test]
@@ -265,7 +318,12 @@ mod tests {
         assert_eq!(Sdk::parse("1.2"), Sdk::Version("1.2".into()));
         assert_eq!(Sdk::parse("../sdk"), Sdk::Path("../sdk".into()));
         let version = Sdk::Version("1.2".into()).resolved().unwrap();
-        assert_eq!(version.dependencies(), "perdura-sdk = \"1.2\"");
+        assert_eq!(version.dependencies(Template::Blank), "perdura-sdk = \"1.2\"");
+        let lines = version.dependencies(Template::Er);
+        let workspace: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
+        let dependencies: toml::Table = lines.parse().unwrap();
+        assert_eq!(dependencies["perdura-nn"].as_str(), Some("1.2"));
+        assert_eq!(dependencies["burn"], workspace["workspace"]["dependencies"]["burn"]);
         let checkout = Sdk::Path(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
         assert_eq!(checkout.resolved().unwrap(), Sdk::of_this_build().resolved().unwrap());
         let folder = tempfile::tempdir().unwrap();
