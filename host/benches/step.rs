@@ -88,7 +88,7 @@ const REPETITIONS: usize = 9;
 
 fn benchmark() -> Benchmark {
     let shape = ImageShape { channels: 1, height: 28, width: 28 };
-    let images = (0..SAMPLES * shape.len()).map(|i| (i * 2_654_435_761 >> 7) as u8).collect();
+    let images = (0..SAMPLES * shape.len()).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
     let labels = (0..SAMPLES as u32).map(|i| i % 10).collect();
     let train = Dataset { images, labels, shape, classes: 10 };
     let data = DataPair { name: "noise".into(), test: train.clone(), train, scale: 255.0 };

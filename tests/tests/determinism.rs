@@ -21,9 +21,8 @@ fn same(a: &RunResult, b: &RunResult) {
 
 fn same_in_every_tier(words: &str) {
     let first = run(words);
-    // A union has the row before training and the last one, a stream one after each of 5 experiences too.
-    let files = if words.starts_with("joint") { 3 } else { 7 };
-    assert!(first.determined.len() >= files, "{:?}", first.determined.keys());
+    // Summary and predictions; those of the union alone are not made after every experience.
+    assert!(first.determined.len() >= 3, "{:?}", first.determined.keys());
     same(&first, &run(words));
     same(&first, &run(&format!("{words} --isolation in-process")));
 }

@@ -2,6 +2,7 @@
 //! One program, so that everything is linked once.
 
 mod cli;
+mod data_files;
 mod determinism;
 mod faults;
 mod golden;

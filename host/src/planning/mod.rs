@@ -244,6 +244,7 @@ fn try_out(
     let empty =
         matches!(plan.memory, None | Some(MemorySize::Samples(0)) | Some(MemorySize::Bytes(0)));
     check_declaration(&declaration, benchmark, !empty)
-        .and_then(|()| memory_of(plan, &declaration, benchmark).map(drop))
+        .and_then(|()| memory_of(plan, &declaration, benchmark))
+        .map(drop)
         .map_err(|problem| PlanError::Declaration { method, problem })
 }

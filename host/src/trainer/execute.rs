@@ -258,8 +258,8 @@ fn claimed(port: &mut dyn LearnerPort) -> Result<ResourcesReply, CallFault> {
     })
 }
 
-/// The memory of a run; `None` where the learner uses none.
-pub fn memory_of(
+/// The memory that a learner with this declaration gets, or why a plan's memory is none for it.
+pub(crate) fn memory_of(
     plan: &RunPlan,
     declaration: &Declaration,
     benchmark: &Benchmark,

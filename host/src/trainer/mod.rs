@@ -26,9 +26,8 @@ use crate::stream::epoch_order;
 use crate::worker::{CallFault, LearnerPort};
 
 pub use declaration::check as check_declaration;
-pub use execute::{
-    ExecuteError, ExecuteOptions, context_of, declared, execute, execute_on, memory_of,
-};
+pub(crate) use execute::memory_of;
+pub use execute::{ExecuteError, ExecuteOptions, context_of, declared, execute, execute_on};
 pub use ledger::{Activity, Ledger};
 pub use recorder::{Line, Progress};
 pub use services::Desk;

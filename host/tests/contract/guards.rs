@@ -184,7 +184,8 @@ fn calls_to_the_host_are_checked() {
         plan
     };
     thread_local!(static PLAN: std::cell::RefCell<Option<Iterate>> = const { std::cell::RefCell::new(None) });
-    let plans: [(fn(&mut Iterate), &str); 5] = [
+    type Change = fn(&mut Iterate);
+    let plans: [(Change, &str); 5] = [
         (|p| p.batch = 0, "at least one"),
         (|p| p.epochs = 0, "at least one epoch"),
         (|p| p.profile = Profile::Ssl, "profile `ssl` is not offered"),
