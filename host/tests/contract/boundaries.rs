@@ -77,7 +77,6 @@ impl Toy for Ewc {
             assert_eq!(rows.len(), 1);
             note("fisher", &rows);
         }
-        drop(batches);
         say("end", info.index);
         assert!(host.draw(&Request::memory("x", 1).source(Source::Current))?[0].is_empty());
         Ok(())

@@ -47,7 +47,6 @@ impl Toy for Icarl {
         while let Some(rows) = batches.next()? {
             known.extend(rows.uids().iter().copied().zip(rows.labels().iter().copied()));
         }
-        drop(batches);
         known.sort_by_key(|&(uid, _)| std::cmp::Reverse(uid));
         self.seen.extend(known.iter().map(|(_, label)| *label));
         let each = self.room / self.seen.len();

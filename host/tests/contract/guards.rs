@@ -5,6 +5,7 @@ use perdura_sdk::prelude::*;
 use std::cell::Cell;
 
 type Declare = fn() -> Declaration;
+type Change = fn(&mut Iterate);
 type Observe = fn(&Step<'_>, &mut Host<'_>) -> Result<StepReport>;
 
 thread_local! {
@@ -176,7 +177,7 @@ fn declarations_are_checked() {
 
 #[test]
 fn calls_to_the_host_are_checked() {
-    let iterate = |change: fn(&mut Iterate)| {
+    let iterate = |change: Change| {
         let (source, filter, profile) = (Source::Memory, Filter::All, Profile::None);
         let (batch, epochs, shuffled, columns) = (4, 1, false, Vec::new());
         let mut plan = Iterate { source, filter, profile, batch, epochs, shuffled, columns };
@@ -184,7 +185,7 @@ fn calls_to_the_host_are_checked() {
         plan
     };
     thread_local!(static PLAN: std::cell::RefCell<Option<Iterate>> = const { std::cell::RefCell::new(None) });
-    let plans: [(fn(&mut Iterate), &str); 5] = [
+    let plans: [(Change, &str); 5] = [
         (|p| p.batch = 0, "at least one"),
         (|p| p.epochs = 0, "at least one epoch"),
         (|p| p.profile = Profile::Ssl, "profile `ssl` is not offered"),

@@ -28,7 +28,7 @@ fn er_draws_what_the_memory_held_before_the_step() {
     assert_eq!(draws.len(), 9);
     let mut offered = BTreeSet::new();
     for (step, draw) in draws.iter().enumerate() {
-        assert_eq!(draw.uids.len(), 5.min(8).min(4 * step), "step {step}");
+        assert_eq!(draw.uids.len(), 5.min(4 * step), "step {step}");
         let slots = draw.slots.as_ref().unwrap();
         assert!(slots.iter().all(|&slot| slot < 8));
         assert_eq!(slots.iter().collect::<BTreeSet<_>>().len(), slots.len(), "distinct slots");

@@ -23,7 +23,6 @@ impl Toy for Validated {
             note("held out", &rows);
             classes.extend(rows.inputs().chunks(16).map(|input| class_of(input[0] as u64)));
         }
-        drop(batches);
         say("right", host.validation_score(&classes)?);
         if let Some(first) = classes.first_mut() {
             *first = 99;
