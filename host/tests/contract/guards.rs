@@ -5,6 +5,7 @@ use perdura_sdk::prelude::*;
 use std::cell::Cell;
 
 type Declare = fn() -> Declaration;
+type Change = fn(&mut Iterate);
 type Observe = fn(&Step<'_>, &mut Host<'_>) -> Result<StepReport>;
 
 thread_local! {
@@ -176,7 +177,7 @@ fn declarations_are_checked() {
 
 #[test]
 fn calls_to_the_host_are_checked() {
-    let iterate = |change: fn(&mut Iterate)| {
+    let iterate = |change: Change| {
         let (source, filter, profile) = (Source::Memory, Filter::All, Profile::None);
         let (batch, epochs, shuffled, columns) = (4, 1, false, Vec::new());
         let mut plan = Iterate { source, filter, profile, batch, epochs, shuffled, columns };
