@@ -1,5 +1,5 @@
 //! From stored u8 pixels to the f32 inputs of a learner: crop and flip where the benchmark says so,
-//! then normalise. Chance comes from the caller's stream; nothing is kept between
+//! then normalise through a table. Chance comes from the caller's stream; nothing is kept between
 //! samples.
 
 use multiversion::multiversion;
@@ -7,6 +7,9 @@ use perdura_abi::message::Profile;
 
 use crate::data::ImageShape;
 use crate::rng::{Rng, below};
+
+/// The value of every pixel, per channel.
+type Table = [f32; 256];
 
 /// Random transforms of the profile `train`; the default has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +32,10 @@ pub struct ChannelStatistics {
 #[derive(Clone, Debug)]
 pub struct Pixels {
     shape: ImageShape,
-    channels: Vec<Channel>,
+    scale: f32,
+    /// Per channel; empty where inputs are not normalised.
+    statistics: Vec<ChannelStatistics>,
+    tables: Vec<Table>,
     train: TrainAugment,
 }
 
@@ -46,9 +52,18 @@ impl Pixels {
         train: TrainAugment,
     ) -> Pixels {
         assert!(statistics.is_empty() || statistics.len() == shape.channels, "one per channel");
-        let channel = |index| Channel { scale, statistics: statistics.get(index).copied() };
-        let channels = (0..shape.channels).map(channel).collect();
-        Pixels { shape, channels, train }
+        let tables = (0..shape.channels)
+            .map(|channel| {
+                std::array::from_fn(|pixel| {
+                    let value = pixel as f32 / scale;
+                    match statistics.get(channel) {
+                        Some(of) => (value - of.mean) / of.deviation,
+                        None => value,
+                    }
+                })
+            })
+            .collect();
+        Pixels { shape, scale, statistics: statistics.to_vec(), tables, train }
     }
 
     /// Shape of one image, before and after.
@@ -89,15 +104,19 @@ impl Pixels {
         Window { padding, down, right, flip: self.train.flip && below(rng, 2) == 1 }
     }
 
+    /// Whole planes are computed: vector instructions beat the table where no pixel moves.
     fn normalise(&self, image: &[u8], out: &mut [f32]) {
         let plane = self.shape.height * self.shape.width;
         let planes = image.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
-        for (channel, (from, to)) in self.channels.iter().zip(planes) {
-            channel.normalise(from, to);
+        for (channel, (from, to)) in planes.enumerate() {
+            match self.statistics.get(channel) {
+                Some(of) => standardise(self.scale, *of, from, to),
+                None => divide(self.scale, from, to),
+            }
         }
     }
 
-    /// Upright, the pixels that crop and image share are normalised in one run from the first to the
+    /// Upright, the pixels that crop and image share are looked up in one run from the first to the
     /// last; what wraps from row to row falls on the border, which is filled afterwards. So no
     /// pixel asks where it lies.
     fn normalise_window(&self, window: Window, image: &[u8], out: &mut [f32]) {
@@ -106,7 +125,7 @@ impl Pixels {
         let columns = window.overlap(window.right, width);
         if rows.count == 0 || columns.count == 0 {
             let planes = out.chunks_exact_mut(height * width);
-            planes.zip(&self.channels).for_each(|(plane, channel)| plane.fill(channel.value(0)));
+            planes.zip(&self.tables).for_each(|(plane, table)| plane.fill(table[0]));
             return;
         }
         let start = match window.flip {
@@ -115,18 +134,18 @@ impl Pixels {
         };
         let run = (rows.count - 1) * width + columns.count;
         let planes = image.chunks_exact(height * width).zip(out.chunks_exact_mut(height * width));
-        for (channel, (from, to)) in self.channels.iter().zip(planes) {
-            let zero = channel.value(0);
+        for (table, (from, to)) in self.tables.iter().zip(planes) {
+            let zero = table[0];
             to[..rows.to * width].fill(zero);
             to[(rows.to + rows.count) * width..].fill(zero);
             let from = &from[rows.from * width + columns.from..][..run];
             let to = &mut to[rows.to * width..][..rows.count * width];
             match window.flip {
-                false => channel.normalise(from, &mut to[start..][..run]),
+                false => look_up(table, from, &mut to[start..][..run]),
                 true => {
                     for (from, to) in from.chunks(width).zip(to.chunks_exact_mut(width)) {
                         let (from, to) = (&from[..columns.count], &mut to[start..]);
-                        channel.normalise_reversed(from, &mut to[..columns.count]);
+                        look_up_reversed(table, from, &mut to[..columns.count]);
                     }
                 }
             }
@@ -163,37 +182,8 @@ impl Window {
     }
 }
 
-/// How the pixels of one channel become numbers.
-#[derive(Clone, Copy, Debug)]
-struct Channel {
-    scale: f32,
-    statistics: Option<ChannelStatistics>,
-}
-
-impl Channel {
-    fn value(self, pixel: u8) -> f32 {
-        let value = f32::from(pixel) / self.scale;
-        match self.statistics {
-            Some(of) => (value - of.mean) / of.deviation,
-            None => value,
-        }
-    }
-
-    fn normalise(self, from: &[u8], to: &mut [f32]) {
-        match self.statistics {
-            Some(of) => standardise(self.scale, of, from, to),
-            None => divide(self.scale, from, to),
-        }
-    }
-
-    fn normalise_reversed(self, from: &[u8], to: &mut [f32]) {
-        self.normalise(from, to);
-        to[..from.len()].reverse();
-    }
-}
-
 // Compiled once for each kind of vector instruction, the best is chosen at run time. Division and
-// subtraction are exact to the last bit in all of them.
+// subtraction are exact to the last bit in all of them, so they agree with the table.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 fn divide(scale: f32, from: &[u8], to: &mut [f32]) {
     for (to, &pixel) in to.iter_mut().zip(from) {
@@ -205,6 +195,45 @@ fn divide(scale: f32, from: &[u8], to: &mut [f32]) {
 fn standardise(scale: f32, of: ChannelStatistics, from: &[u8], to: &mut [f32]) {
     for (to, &pixel) in to.iter_mut().zip(from) {
         *to = (f32::from(pixel) / scale - of.mean) / of.deviation;
+    }
+}
+
+/// Eight pixels at a time, read as one word; where they do not come out even, the last eight
+/// overlap the ones before. Measured on CIFAR rows: twice as fast as pixel by pixel when reversed.
+#[inline(always)]
+fn look_up(table: &Table, from: &[u8], to: &mut [f32]) {
+    let words = from.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+    for (word, to) in words.zip(to.as_chunks_mut::<8>().0) {
+        spread(table, word, to);
+    }
+    match (from.last_chunk(), to.last_chunk_mut()) {
+        _ if from.len().is_multiple_of(8) => {}
+        (Some(word), Some(to)) => spread(table, u64::from_le_bytes(*word), to),
+        _ => to.iter_mut().zip(from).for_each(|(to, &pixel)| *to = table[usize::from(pixel)]),
+    }
+}
+
+/// The same with the order turned round, by reading each word from its other end.
+#[inline(always)]
+fn look_up_reversed(table: &Table, from: &[u8], to: &mut [f32]) {
+    let words = from.as_rchunks::<8>().1.iter().rev().map(|word| u64::from_be_bytes(*word));
+    for (word, to) in words.zip(to.as_chunks_mut::<8>().0) {
+        spread(table, word, to);
+    }
+    match (from.first_chunk(), to.last_chunk_mut()) {
+        _ if from.len().is_multiple_of(8) => {}
+        (Some(word), Some(to)) => spread(table, u64::from_be_bytes(*word), to),
+        _ => to.iter_mut().zip(from.iter().rev()).for_each(|(to, &p)| *to = table[usize::from(p)]),
+    }
+}
+
+/// Two values are put together before they are stored, which halves the stores.
+#[inline(always)]
+fn spread(table: &Table, word: u64, to: &mut [f32; 8]) {
+    let bits = |place: usize| u64::from(table[usize::from((word >> (8 * place)) as u8)].to_bits());
+    for (pair, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        let both = bits(2 * pair) | bits(2 * pair + 1) << 32;
+        *to = [f32::from_bits(both as u32), f32::from_bits((both >> 32) as u32)];
     }
 }
 
