@@ -185,7 +185,6 @@ fn calls_to_the_host_are_checked() {
         plan
     };
     thread_local!(static PLAN: std::cell::RefCell<Option<Iterate>> = const { std::cell::RefCell::new(None) });
-    type Change = fn(&mut Iterate);
     let plans: [(Change, &str); 5] = [
         (|p| p.batch = 0, "at least one"),
         (|p| p.epochs = 0, "at least one epoch"),
