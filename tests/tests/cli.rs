@@ -99,6 +99,34 @@ fn no_memory_for_replay() {
 }
 
 #[test]
+fn no_threads() {
+    refuses("run nearest-mean --threads 0", &["at least 1 thread", "--threads 1"]);
+}
+
+#[test]
+fn a_named_plugin_that_is_refused() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.write("libtext.so", "no library");
+    let list = format!("plugins list --plugin {}", text.display());
+    let answer = sandbox.line(&list).expect(2);
+    assert!(answer.err.contains("refused (not-elf)"), "{}", answer.err);
+    sandbox.line(&format!("{list} --format json")).expect(2);
+}
+
+#[test]
+fn a_reader_that_goes_away() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(built().perdura());
+    command.args(["plugins", "info", "nearest-mean", "--format", "json"]);
+    // The other end of the pipe is closed before anything is written.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = command.stdout(writer).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
 fn a_batch_larger_than_an_experience() {
     let words = ["a batch of 1000 is larger than experience", "choose --batch"];
     refuses("run nearest-mean --batch 1000", &words);

@@ -32,11 +32,11 @@ fn refused(sandbox: &Sandbox, line: &[&str], words: &[&str]) -> Answer {
 #[track_caller]
 fn listed_as_refused(sandbox: &Sandbox, name: &str, code: &str) {
     let list = ["plugins", "list", "--format", "json", "--plugin", name];
-    let list = sandbox.perdura(&list).expect(0).json();
+    let list = sandbox.perdura(&list).expect(2).json();
     let refused = list["refused"].as_array().expect("a list");
     let entry = refused.iter().find(|entry| entry["file"] == name);
     assert_eq!(entry.expect("it is listed")["code"], code);
-    let text = sandbox.perdura(&["plugins", "list", "--plugin", name]).expect(0);
+    let text = sandbox.perdura(&["plugins", "list", "--plugin", name]).expect(2);
     assert!(text.err.contains(&format!("refused ({code})")), "{}", text.err);
     assert!(text.out.contains("examples/nearest-mean"), "{}", text.out);
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! cargo run --release -p custom-stream
 //! ```
+#![deny(unsafe_code)]
 
 use perdura::augment::TrainAugment;
 use perdura::data::{DataPair, Dataset, ImageShape};

@@ -4,6 +4,7 @@
 //! ```text
 //! cargo run --release -p embed-host
 //! ```
+#![deny(unsafe_code)]
 
 use perdura::compare::{Comparison, RunRecord, TerminalStyle, terminal};
 use perdura::memory::Capacity;

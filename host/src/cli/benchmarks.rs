@@ -2,6 +2,7 @@
 
 use super::args::{BenchmarksCommand, Format};
 use super::error::CliError;
+use super::output::say;
 use super::{DONE, resolve};
 use crate::stream;
 
@@ -13,7 +14,7 @@ pub fn carry_out(command: &BenchmarksCommand) -> Result<u8, CliError> {
             let benchmark = stream::build(name, data_dir.as_deref(), &options, *seed)?;
             let inspection = stream::inspect(&benchmark);
             match format {
-                Format::Json => println!("{}", json(&inspection)),
+                Format::Json => say!("{}", json(&inspection)),
                 _ => show(&inspection),
             }
         }
@@ -26,21 +27,21 @@ fn list(format: Format) {
     if format == Format::Json {
         let entry = |r: &stream::Recipe| serde_json::json!({"name": r.name, "about": r.about});
         let entries: Vec<_> = recipes.iter().map(entry).collect();
-        println!("{}", json(&entries));
+        say!("{}", json(&entries));
         return;
     }
     for recipe in recipes {
-        println!("{:16} {}", recipe.name, recipe.about);
+        say!("{:16} {}", recipe.name, recipe.about);
     }
 }
 
 fn show(i: &stream::Inspection) {
-    println!("{}: {}, {} classes, input {:?}", i.name, i.scenario, i.classes, i.input_shape);
-    println!("class order: {:?}", i.class_order);
-    println!("epochs {}, batch {}", i.default_epochs, i.default_batch);
-    println!("hash: {}", i.sha256);
+    say!("{}: {}, {} classes, input {:?}", i.name, i.scenario, i.classes, i.input_shape);
+    say!("class order: {:?}", i.class_order);
+    say!("epochs {}, batch {}", i.default_epochs, i.default_batch);
+    say!("hash: {}", i.sha256);
     for (number, e) in i.experiences.iter().enumerate() {
-        println!(
+        say!(
             "experience {}: classes {:?}, {} training, {} held out, {} test samples",
             number + 1,
             e.classes,

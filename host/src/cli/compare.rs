@@ -5,8 +5,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::args::{CompareArgs, DemoArgs, Format, Isolation, OutputArgs, RunArgs, SetupArgs};
+use super::args::{CompareArgs, DemoArgs, Format, Isolation, RunArgs, SetupArgs};
 use super::error::CliError;
+use super::output::say;
 use super::plan_file;
 use super::progress::watcher;
 use super::resolve;
@@ -36,11 +37,11 @@ pub fn run(args: &RunArgs) -> Result<u8, CliError> {
                 "summary": record.summary,
                 "resources": record.resources,
             });
-            println!("{document:#}");
+            say!("{document:#}");
         }
         format => {
             show(&Comparison::of(std::slice::from_ref(record)), format);
-            println!("Results: {}", folder.display());
+            say!("Results: {}", folder.display());
         }
     }
     Ok(exit_code(&outcomes))
@@ -60,7 +61,10 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
     let jobs = resolve::jobs(&args.jobs, threads)?;
     let runs = Runs::prepare(&arms, &seeds, &args.output.out)?;
     let outcomes = runs.execute(jobs)?;
-    runs.show(&args.output)?;
+    runs.show(args.output.format)?;
+    if args.output.format == Format::Text {
+        say!("Results: {}", args.output.out.display());
+    }
     Ok(exit_code(&outcomes))
 }
 
@@ -79,9 +83,9 @@ pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
     );
     let runs = Runs::prepare(&arms, &[0, 1, 2], &out)?;
     let outcomes = runs.execute(resolve::jobs(&args.jobs, 1)?)?;
-    runs.show(&OutputArgs { out: out.clone(), format: args.output.format })?;
+    runs.show(args.output.format)?;
     if args.output.format == Format::Text {
-        println!("Results: {} ({:.1} s)", out.display(), begun.elapsed().as_secs_f64());
+        say!("Results: {} ({:.1} s)", out.display(), begun.elapsed().as_secs_f64());
     }
     Ok(exit_code(&outcomes))
 }
@@ -130,8 +134,8 @@ impl Runs {
         self.jobs.iter().map(read).collect()
     }
 
-    fn show(&self, output: &OutputArgs) -> Result<(), CliError> {
-        show(&Comparison::of(&self.records()?), output.format);
+    fn show(&self, format: Format) -> Result<(), CliError> {
+        show(&Comparison::of(&self.records()?), format);
         Ok(())
     }
 }
@@ -157,12 +161,12 @@ fn refuse_occupied<'a>(
 
 fn show(comparison: &Comparison, format: Format) {
     match format {
-        Format::Json => println!("{}", comparison.to_json()),
-        Format::Markdown => println!("{}", markdown(comparison)),
+        Format::Json => say!("{}", comparison.to_json()),
+        Format::Markdown => say!("{}", markdown(comparison)),
         Format::Text => {
             let person = std::io::stdout().is_terminal();
             let style = TerminalStyle { bold: person, width: None };
-            println!("{}", terminal(comparison, style));
+            say!("{}", terminal(comparison, style));
         }
     }
 }

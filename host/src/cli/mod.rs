@@ -4,6 +4,7 @@ mod args;
 mod benchmarks;
 mod compare;
 mod error;
+mod output;
 mod plan_file;
 mod plugins;
 mod progress;

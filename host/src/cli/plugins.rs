@@ -4,19 +4,20 @@ use perdura_abi::manifest::Description;
 use serde_json::{Value, json};
 use std::path::Path;
 
-use super::DONE;
 use super::args::{
     Format, PluginBuildArgs, PluginInfoArgs, PluginListArgs, PluginNewArgs, PluginsCommand,
 };
 use super::benchmarks::json as pretty;
 use super::error::CliError;
+use super::output::say;
+use super::{DONE, REFUSED};
 use crate::planning::{description, list as listed, preset_name};
 use crate::plugin::{Found, SearchPath, inspect};
 use crate::scaffold::{self, BuildOptions, NewOptions, Sdk, Template};
 
 pub fn carry_out(command: &PluginsCommand) -> Result<u8, CliError> {
     match command {
-        PluginsCommand::List(args) => list(args),
+        PluginsCommand::List(args) => return Ok(list(args)),
         PluginsCommand::Info(args) => info(args)?,
         PluginsCommand::New(args) => new(args)?,
         PluginsCommand::Build(args) => build(args)?,
@@ -24,8 +25,11 @@ pub fn carry_out(command: &PluginsCommand) -> Result<u8, CliError> {
     Ok(DONE)
 }
 
-fn list(args: &PluginListArgs) {
+/// Lists what was found. A file that was named and cannot be loaded is an error, one that merely lies
+/// on the search path is not.
+fn list(args: &PluginListArgs) -> u8 {
     let scan = SearchPath::from_env(&args.plugins).scan();
+    let code = if scan.refused.iter().any(|r| r.explicit) { REFUSED } else { DONE };
     if args.format == Format::Json {
         let found = |f: &Found| json!({"manifest": f.manifest, "file": f.path, "sha256": f.sha256});
         let refused: Vec<Value> = scan
@@ -34,18 +38,19 @@ fn list(args: &PluginListArgs) {
             .map(|r| json!({"file": r.path, "code": r.error.code(), "error": r.error.to_string()}))
             .collect();
         let plugins: Vec<Value> = scan.found.iter().map(found).collect();
-        println!("{}", pretty(&json!({"plugins": plugins, "refused": refused})));
-        return;
+        say!("{}", pretty(&json!({"plugins": plugins, "refused": refused})));
+        return code;
     }
     for Found { path, manifest, .. } in &scan.found {
-        println!("{:24} {:10} {}", manifest.id, manifest.version, path.display());
+        say!("{:24} {:10} {}", manifest.id, manifest.version, path.display());
     }
     if scan.found.is_empty() {
-        println!("no plugins found; see `perdura plugins new`");
+        say!("no plugins found; see `perdura plugins new`");
     }
     for refused in &scan.refused {
         eprintln!("refused ({}): {}", refused.error.code(), refused.error);
     }
+    code
 }
 
 fn info(args: &PluginInfoArgs) -> Result<(), CliError> {
@@ -64,26 +69,32 @@ fn info(args: &PluginInfoArgs) -> Result<(), CliError> {
             "file": found.path,
             "sha256": found.sha256,
         });
-        println!("{}", pretty(&document));
+        say!("{}", pretty(&document));
         return Ok(());
     }
     let m = &found.manifest;
-    println!("{} {}: {}", m.id, m.version, description.summary);
+    say!("{} {}: {}", m.id, m.version, description.summary);
     if !description.paper.is_empty() {
-        println!("paper: {}", description.paper);
+        say!("paper: {}", description.paper);
     }
-    println!("licence {}, abi {}, {}, {}", m.licence, m.abi, m.rustc, m.target);
-    println!("file {}\nsha256 {}", found.path.display(), found.sha256);
-    println!("scenarios: {}", listed(&description.scenarios));
+    if !m.authors.is_empty() {
+        say!("authors: {}", m.authors);
+    }
+    say!("licence {}, abi {}, panic {}, {}, {}", m.licence, m.abi, m.panic, m.rustc, m.target);
+    if !m.native.is_empty() {
+        say!("native libraries: {}", m.native);
+    }
+    say!("file {}\nsha256 {}", found.path.display(), found.sha256);
+    say!("scenarios: {}", listed(&description.scenarios));
     let views: Vec<String> = description.views.iter().map(|v| v.name.clone()).collect();
-    println!("views: {}", listed(&views));
-    println!("devices: {}\n\nhyper-parameters:", listed(&description.devices));
+    say!("views: {}", listed(&views));
+    say!("devices: {}\n\nhyper-parameters:", listed(&description.devices));
     hyper_parameters(&description);
     if !description.presets.is_empty() {
-        println!("\npresets:");
+        say!("\npresets:");
     }
     for preset in &description.presets {
-        println!("  {:20} {}", preset_name(preset), preset.source);
+        say!("  {:20} {}", preset_name(preset), preset.source);
     }
     Ok(())
 }
@@ -92,7 +103,8 @@ fn hyper_parameters(description: &Description) {
     let Some(config) = description.config_default.as_object() else { return };
     for (name, default) in config {
         let about = &description.config_schema["properties"][name]["description"];
-        println!("  {name:20} {default:10} {}", about.as_str().unwrap_or_default());
+        let default = default.to_string();
+        say!("  {name:20} {default:12} {}", about.as_str().unwrap_or_default());
     }
 }
 
@@ -105,9 +117,9 @@ fn new(args: &PluginNewArgs) -> Result<(), CliError> {
     };
     let created = scaffold::new(&options)?;
     let (id, dir) = (created.id, created.dir.display());
-    println!("{id} in {dir}\nnext: perdura plugins build {dir}");
+    say!("{id} in {dir}\nnext: perdura plugins build {dir}");
     if options.like.has_network() {
-        println!(
+        say!(
             "note: the first build compiles burn, which takes minutes; with CARGO_TARGET_DIR set to one \
              folder for all your plugins it is compiled once"
         );
@@ -122,7 +134,7 @@ fn build(args: &PluginBuildArgs) -> Result<(), CliError> {
             eprintln!("{line}")
         })?;
     let Found { path, manifest, .. } = installed.found;
-    println!("{} {} installed as {}", manifest.id, manifest.version, path.display());
-    println!("next: perdura run {}", manifest.id);
+    say!("{} {} installed as {}", manifest.id, manifest.version, path.display());
+    say!("next: perdura run {}", manifest.id);
     Ok(())
 }

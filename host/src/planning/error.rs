@@ -11,6 +11,8 @@ pub enum PlanError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Stream(#[from] StreamError),
+    #[error("a learner needs at least 1 thread, found 0; choose --threads 1 or more")]
+    NoThreads,
     #[error("{method} has no preset `{found}`{hint}; it has: {known}")]
     Preset { method: String, found: String, hint: String, known: String },
     #[error("{method} has no hyper-parameter `{found}`{hint}; it has: {known}")]

@@ -93,6 +93,10 @@ pub fn plans_on(
     seeds: &[u64],
     build: &mut dyn FnMut(&StreamOptions, u64) -> Result<Benchmark, StreamError>,
 ) -> Result<Vec<Resolved>, PlanError> {
+    // Thread pools read 0 as all cores: the budget and with it byte equality would be gone.
+    if setup.threads == 0 {
+        return Err(PlanError::NoThreads);
+    }
     let found = SearchPath::from_env(&setup.plugins).resolve(method)?;
     let description = description(&found)?;
     let memory = setup.memory.map(|capacity| match capacity {

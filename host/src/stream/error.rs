@@ -5,10 +5,8 @@ use crate::data::DataError;
 /// A benchmark could not be assembled.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    #[error(
-        "unknown benchmark `{name}`; did you mean `{nearest}`? `perdura benchmarks list` shows all"
-    )]
-    Unknown { name: String, nearest: String },
+    #[error("unknown benchmark `{name}`{} `perdura benchmarks list` shows all", hint(nearest))]
+    Unknown { name: String, nearest: Option<String> },
 
     #[error(transparent)]
     Data(#[from] DataError),
@@ -29,8 +27,8 @@ pub enum StreamError {
     UnevenSplit { data: String, classes: usize, experiences: usize },
 
     #[error(
-        "experience {experience} (classes {classes:?}) has no {part} samples; the data set \
-         lacks them"
+        "experience {} (classes {classes:?}) has no {part} samples; the data set lacks them",
+        experience + 1
     )]
     NoSamples { experience: usize, classes: Vec<u32>, part: &'static str },
 
@@ -39,8 +37,8 @@ pub enum StreamError {
 
     #[error(
         "the validation fraction {fraction} holds out {held_out} of the {samples} training \
-         samples of experience {experience}; choose a fraction that leaves samples on both \
-         sides, or 0 for none"
+         samples of experience {}; choose a fraction that leaves samples on both sides, or 0 for \
+         none", experience + 1
     )]
     ValidationEmpties { fraction: f64, held_out: usize, samples: usize, experience: usize },
 
@@ -48,10 +46,17 @@ pub enum StreamError {
     Zero { option: &'static str },
 
     #[error(
-        "a batch of {batch} is larger than experience {experience}, which has {samples} training \
-         samples{}; choose --batch {samples} or less", consequence(*drop_last)
+        "a batch of {batch} is larger than experience {}, which has {samples} training samples{}; \
+         choose --batch {samples} or less", experience + 1, consequence(*drop_last)
     )]
     BatchTooLarge { batch: u32, experience: usize, samples: usize, drop_last: bool },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => ";".into(),
+    }
 }
 
 fn consequence(drop_last: bool) -> &'static str {

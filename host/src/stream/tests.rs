@@ -77,6 +77,8 @@ fn an_unknown_name_gets_the_nearest() {
         let message = build(wrong, None, &StreamOptions::default(), 0).unwrap_err().to_string();
         assert!(message.contains("did you mean `split-digits`?"), "{message}");
     }
+    let message = build("foo", None, &StreamOptions::default(), 0).unwrap_err().to_string();
+    assert_eq!(message, "unknown benchmark `foo`; `perdura benchmarks list` shows all");
     assert!(names().iter().any(|recipe| recipe.name == "split-mnist" && !recipe.about.is_empty()));
 }
 
@@ -127,11 +129,11 @@ fn a_batch_larger_than_an_experience_is_refused() {
     };
     assert!(digits(&options(268, true), 0).is_ok());
     let message = refused(options(269, true));
-    for part in ["batch of 269", "experience 3, which has 268", "no step", "--batch 268"] {
+    for part in ["batch of 269", "experience 4, which has 268", "no step", "--batch 268"] {
         assert!(message.contains(part), "{message}");
     }
     let message = refused(options(269, false));
-    assert!(message.contains("experience 3") && !message.contains("no step"), "{message}");
+    assert!(message.contains("experience 4") && !message.contains("no step"), "{message}");
 }
 
 #[test]
