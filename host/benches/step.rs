@@ -80,7 +80,8 @@ impl Observer for Speeds {
         self.steps_per_second.push(steps as f64 / seconds);
     }
     fn epoch_ended(&mut self, _: &Place, _: u64, _: BTreeMap<String, f64>) {}
-    fn step_ended(&mut self, _: &Place, _: Vec<EventMsg>) {}
+    fn learner_event(&mut self, _: &Place, _: EventMsg) {}
+    fn step_ended(&mut self, _: &Place) {}
 }
 
 const SAMPLES: usize = 20_000;
@@ -114,7 +115,8 @@ fn train(port: &mut dyn LearnerPort, benchmark: &Arc<Benchmark>) -> (f64, Vec<f6
     let grants = benchmark.grants(false);
     let world = World::new(benchmark.clone(), 0, grants, declaration, Some(memory));
     let log = Box::new(|_: &_| {});
-    let mut desk = Desk { world, cancelled: Default::default(), saved: Vec::new(), log };
+    let mut desk =
+        Desk { world, cancelled: Default::default(), saved: Vec::new(), events: Vec::new(), log };
     let (mut speeds, mut ledger) = (Speeds::default(), Ledger::default());
     let begun = Instant::now();
     Trainer::new(port, &mut desk, &mut speeds, &mut ledger).train().expect("nothing fails");

@@ -1,9 +1,10 @@
 //! What a learner may ask of the host while it is being called. Declared requests are the fast path; these
 //! calls are for boundaries and for what cannot be known beforehand.
 
+use perdura_abi::growth::GrowthEvent;
 use perdura_abi::message::{
-    CancelledReply, DrawsMsg, IterateMsg, IterateReply, NextMsg, NextReply, RelabelMsg, ReplaceMsg,
-    Request, ValidationMsg, ValidationReply, WriteColumnMsg,
+    CancelledReply, DrawsMsg, EventMsg, IterateMsg, IterateReply, NextMsg, NextReply, RelabelMsg,
+    ReplaceMsg, Request, ValidationMsg, ValidationReply, WriteColumnMsg,
 };
 use perdura_abi::table::HostHandle;
 use perdura_abi::{HostOp, Message, MessageBuf};
@@ -89,6 +90,21 @@ impl<'a> Host<'a> {
         message.set_header(&ValidationMsg { classes });
         let reply: ValidationReply = parse(&self.call(HostOp::VALIDATION_SCORE, &message)?)?;
         Ok(reply.accuracy)
+    }
+
+    /// Something worth a line in the report (a network opened, merged, why). It is kept with the number of
+    /// steps done before it, and counts even if this call fails later.
+    pub fn report_event(&mut self, kind: &str, data: serde_json::Value) -> Result<()> {
+        self.send_event(&EventMsg { kind: kind.into(), data })
+    }
+
+    /// An event of growth, which the host understands.
+    pub fn report_growth(&mut self, event: &GrowthEvent) -> Result<()> {
+        self.send_event(&event.to_event())
+    }
+
+    fn send_event(&mut self, event: &EventMsg) -> Result<()> {
+        self.call(HostOp::REPORT_EVENT, &MessageBuf::of_header(event)).map(drop)
     }
 
     /// True when the run is to end: return soon, the result of this call will not be used.

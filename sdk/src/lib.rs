@@ -91,6 +91,7 @@ pub use about::About;
 pub use error::{Error, Result};
 pub use host::{Batches, Host};
 pub use learner::{Context, ContinualLearner, Experience, Logits, Query, Resources};
+pub use perdura_abi::growth::GrowthEvent;
 pub use perdura_abi::manifest::{Preset, StreamPreset};
 pub use perdura_abi::message::{
     Declaration, EpochSource, Filter, Grants, Insert, InsertEpochs, IterateMsg as Iterate,
@@ -108,7 +109,7 @@ pub use {rand, schemars, serde, serde_json, tracing};
 pub mod prelude {
     pub use crate::{
         About, Call, Context, ContinualLearner, Declaration, EpochSource, Error, Experience,
-        Filter, Host, Insert, InsertEpochs, Iterate, Logits, Placement, Profile, Query, Request,
+        Filter, GrowthEvent, Host, Insert, InsertEpochs, Iterate, Logits, Placement, Profile, Query, Request,
         Resources, Result, Rows, Source, StateReader, StateWriter, Step, StepReport, StreamShape,
         View, ViewNeeds, Wishes, export_learner, hyper_parameters,
     };

@@ -1,6 +1,7 @@
 //! What a learner says after a step.
 
 use perdura_abi::MessageBuf;
+use perdura_abi::growth::GrowthEvent;
 use perdura_abi::message::{
     EventMsg, PLACE_HOST, PLACE_SKIP, ReportColumnMsg, ReportMsg, WriteColumnMsg,
 };
@@ -24,6 +25,7 @@ pub struct StepReport {
     columns: Vec<(String, Vec<f32>)>,
     writes: Vec<Write>,
     placements: Option<Vec<Placement>>,
+    group: Option<u32>,
     events: Vec<EventMsg>,
 }
 
@@ -66,9 +68,22 @@ impl StepReport {
         self
     }
 
+    /// The group of those samples of the current batch that are in the memory after the step. It comes
+    /// back with draws, and [`perdura_abi::message::Filter::Group`] draws by it; 0 where nothing is said.
+    pub fn group(self, group: u32) -> Self {
+        StepReport { group: Some(group), ..self }
+    }
+
     /// Something worth a line in the report (a network opened, merged, why).
+    /// [`crate::Host::report_event`] says it outside of steps.
     pub fn event(mut self, kind: &str, data: serde_json::Value) -> Self {
         self.events.push(EventMsg { kind: kind.into(), data });
+        self
+    }
+
+    /// An event of growth, which the host understands.
+    pub fn growth(mut self, event: &GrowthEvent) -> Self {
+        self.events.push(event.to_event());
         self
     }
 
@@ -81,8 +96,8 @@ impl StepReport {
         let mut message = MessageBuf::new();
         let matrix =
             |message: &mut MessageBuf, values: &[f32]| message.push(&[values.len()], values);
-        let mut header =
-            ReportMsg { scalars: self.scalars, events: self.events, ..Default::default() };
+        let StepReport { scalars, events, group, .. } = self;
+        let mut header = ReportMsg { scalars, events, group, ..Default::default() };
         for (name, values) in self.columns {
             let values = matrix(&mut message, &values);
             header.columns.push(ReportColumnMsg { name, values });

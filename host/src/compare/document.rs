@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::record::by_method;
 use super::{RunRecord, pairs, rows, warnings};
-use crate::run::Fault;
+use crate::run::{Fault, Networks};
 use crate::stats::Spread;
 
 /// A comparison of methods over seeds. Accuracies are fractions; undefined values are `None`.
@@ -42,6 +42,10 @@ pub struct Row {
     pub seconds: Spread,
     pub cpu_seconds: Spread,
     pub peak_pss_bytes: Spread,
+    /// For learners that speak of groups, the same in all rows of a method.
+    pub grouping: Option<GroupingSpread>,
+    /// Networks over time, run by run in the order of seeds; empty for learners that do not say so.
+    pub growth: Vec<Vec<Networks>>,
     /// The view by which the method is compared.
     #[serde(skip)]
     pub headline: bool,
@@ -51,6 +55,16 @@ pub struct Row {
     /// The view is told the true group.
     #[serde(skip)]
     pub oracle: bool,
+}
+
+/// How experiences were grouped, over seeds.
+#[derive(Serialize, Clone, Debug)]
+pub struct GroupingSpread {
+    pub groups: Spread,
+    /// Adjusted Rand index against the true groups, where the benchmark knows them.
+    pub ari: Spread,
+    /// Index of each seed, in order.
+    pub ari_by_seed: Vec<Option<f64>>,
 }
 
 /// Two methods under one metric and scenario.

@@ -17,7 +17,7 @@ mod sentences;
 mod terminal;
 mod warnings;
 
-pub use document::{Comparison, Difference, Failure, Pair, Row, Side};
+pub use document::{Comparison, Difference, Failure, GroupingSpread, Pair, Row, Side};
 pub use markdown::markdown;
 pub use record::RunRecord;
 pub use terminal::{TerminalStyle, terminal};

@@ -3,8 +3,8 @@
 use perdura_abi::message::ViewNeeds;
 
 use super::record::{MethodRuns, scenario_rank};
-use super::{Failure, Row, RunRecord};
-use crate::run::{Metrics, Resources, ViewSummary};
+use super::{Failure, GroupingSpread, Row, RunRecord};
+use crate::run::{Grouping, Metrics, Networks, Resources, ViewSummary};
 use crate::stats::Spread;
 
 /// The rows of a method; never empty.
@@ -87,6 +87,8 @@ fn row(method: &MethodRuns<'_>, view: &ViewSummary, scenario: &str) -> Row {
         seconds: resource(|resources| Some(resources.seconds)),
         cpu_seconds: resource(|resources| Some(resources.cpu_seconds)),
         peak_pss_bytes: resource(|resources| resources.peak_pss_bytes.map(|bytes| bytes as f64)),
+        grouping: grouping(&scored),
+        growth: growth(&scored),
         headline: method.headline().is_some_and(|headline| headline.view == view.view),
         upper_bound: view.upper_bound,
         oracle: view.needs == ViewNeeds::TrueGroup,
@@ -111,10 +113,30 @@ fn row_without_results(method: &MethodRuns<'_>) -> Row {
         seconds: none,
         cpu_seconds: none,
         peak_pss_bytes: none,
+        grouping: None,
+        growth: Vec::new(),
         headline: true,
         upper_bound: headline.is_some_and(|view| view.upper_bound),
         oracle: false,
     }
+}
+
+/// `None` unless every run speaks of groups.
+fn grouping(scored: &[(&RunRecord, &Metrics)]) -> Option<GroupingSpread> {
+    let of = |(run, _): &(&RunRecord, &Metrics)| run.finished()?.grouping.clone();
+    let found = scored.iter().map(of).collect::<Option<Vec<Grouping>>>()?;
+    let ari_by_seed: Vec<Option<f64>> = found.iter().map(|grouping| grouping.ari).collect();
+    (!found.is_empty()).then(|| GroupingSpread {
+        groups: spread(found.iter().map(|grouping| Some(f64::from(grouping.groups)))),
+        ari: spread(ari_by_seed.iter().copied()),
+        ari_by_seed,
+    })
+}
+
+fn growth(scored: &[(&RunRecord, &Metrics)]) -> Vec<Vec<Networks>> {
+    let runs = scored.iter().filter_map(|(run, _)| run.finished());
+    let all: Vec<Vec<Networks>> = runs.map(|summary| summary.growth.clone()).collect();
+    if all.iter().all(Vec::is_empty) { Vec::new() } else { all }
 }
 
 fn failed(method: &MethodRuns<'_>) -> usize {

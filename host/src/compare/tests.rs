@@ -115,6 +115,8 @@ fn the_document_has_exactly_the_published_form() {
         "seconds": single(1.5),
         "cpu_seconds": single(1.25),
         "peak_pss_bytes": single(52_428_800.0),
+        "grouping": null,
+        "growth": [],
     });
     assert_eq!(document["rows"][2], expected);
     let expected = json!({

@@ -8,6 +8,7 @@ mod average;
 mod calibration;
 mod matrix;
 mod prediction;
+mod rand_index;
 mod recency;
 mod transfer;
 
@@ -16,6 +17,7 @@ pub use average::{average_accuracy, average_incremental_accuracy, learning_accur
 pub use calibration::{expected_calibration_error, negative_log_likelihood};
 pub use matrix::AccuracyMatrix;
 pub use prediction::{Prediction, Truth};
+pub use rand_index::adjusted_rand_index;
 pub use recency::task_recency;
 pub use transfer::{backward_transfer, forgetting_from_peak, forward_transfer};
 

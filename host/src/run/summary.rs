@@ -29,6 +29,10 @@ pub struct Summary {
     pub views: Vec<ViewSummary>,
     /// What learners reported, in order.
     pub events: Vec<LearnerEvent>,
+    /// Groups of the experiences as the learner found them; `None` if it speaks of none.
+    pub grouping: Option<Grouping>,
+    /// Networks over time, for learners that say so.
+    pub growth: Vec<Networks>,
     /// Replay memory at the end.
     pub memory_bytes: u64,
     /// Bytes per kind as the learner claims them.
@@ -98,9 +102,30 @@ pub struct Metrics {
     pub expected_calibration_error: Option<f64>,
 }
 
-/// An event of a learner and the step it came with.
+/// Which experiences a learner took for similar.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Grouping {
+    /// Different groups among the experiences.
+    pub groups: u32,
+    /// Adjusted Rand index against the true groups, where the benchmark knows them.
+    pub ari: Option<f64>,
+    /// Group of each experience; `None` for one the learner did not speak of.
+    pub of_experience: Vec<Option<u32>>,
+}
+
+/// How many networks a learner had from a step on.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Networks {
+    pub step: u64,
+    pub networks: u32,
+}
+
+/// An event of a learner.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct LearnerEvent {
+    /// Steps that were done before it: the index of the step that reported it, or of the next one.
     pub step: u64,
     #[serde(flatten)]
     pub event: EventMsg,
@@ -123,6 +148,8 @@ impl Summary {
             wishes: None,
             views: Vec::new(),
             events: Vec::new(),
+            grouping: None,
+            growth: Vec::new(),
             memory_bytes: 0,
             claimed_bytes: BTreeMap::new(),
         }

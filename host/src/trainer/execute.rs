@@ -134,6 +134,7 @@ fn run<'a>(
         world,
         cancelled: Arc::new(AtomicBool::new(false)),
         saved: Vec::new(),
+        events: Vec::new(),
         log: Box::new(log_record),
     };
     recorder.scoring = Some((scorer, opener));

@@ -7,6 +7,7 @@
 
 mod declaration;
 mod execute;
+mod growth;
 mod ledger;
 mod recorder;
 mod report;
@@ -46,8 +47,10 @@ pub trait Observer {
     fn experience_begun(&mut self, place: &Place, samples: u64);
     fn experience_ended(&mut self, place: &Place, steps: u64, seconds: f64);
     fn epoch_ended(&mut self, place: &Place, steps: u64, means: BTreeMap<String, f64>);
+    /// Something the learner reported; `place.step` steps were done before it.
+    fn learner_event(&mut self, place: &Place, event: EventMsg);
     /// Called after every step: must be cheap.
-    fn step_ended(&mut self, place: &Place, events: Vec<EventMsg>);
+    fn step_ended(&mut self, place: &Place);
 }
 
 /// One learner on its way through the stream.
@@ -163,10 +166,12 @@ impl<'a> Trainer<'a> {
         let world = &mut desk.world;
         let applied = ledger.time(Activity::Replay, || world.apply(reply));
         let applied = applied.map_err(|problem| self.fault(Op::OBSERVE, "report", problem))?;
+        let place = &mut self.desk.world.place;
+        applied.events.into_iter().for_each(|event| self.observer.learner_event(place, event));
+        place.step += 1;
+        self.observer.step_ended(place);
         // Between steps there is no current batch to draw from.
         self.desk.world.batch.clear();
-        self.desk.world.place.step += 1;
-        self.observer.step_ended(&self.desk.world.place, applied.events);
         Ok(applied.scalars)
     }
 
@@ -194,6 +199,9 @@ impl<'a> Trainer<'a> {
         let Trainer { port, desk, ledger, message, reply, .. } = self;
         let outcome = ledger.time(activity, || port.call(op, message, *desk, reply));
         self.desk.world.iterations.clear();
+        for event in self.desk.events.drain(..) {
+            self.observer.learner_event(&self.desk.world.place, event);
+        }
         outcome.map_err(|fault| fault_of(&self.desk.world, op, fault))
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::execute::Opener;
+use super::growth::Growth;
 use super::ledger::{Activity, Ledger};
 use super::world::{Place, World};
 use super::{Desk, Observer, fault_of};
@@ -97,6 +98,7 @@ pub struct Recorder<'a> {
     /// Set once the learner has declared its views.
     pub scoring: Option<(Scorer, Opener<'a>)>,
     summary: Summary,
+    growth: Growth,
     union: bool,
     steps: u64,
     scores: Vec<Scores>,
@@ -116,6 +118,7 @@ impl<'a> Recorder<'a> {
             tier,
             scoring: None,
             summary,
+            growth: Growth::new(experiences),
             union: false,
             steps: 0,
             scores: Vec::new(),
@@ -183,6 +186,8 @@ impl<'a> Recorder<'a> {
         }
         let mut summary = self.summary.clone();
         summary.outcome = outcome;
+        summary.grouping = self.growth.grouping(&vec![None; self.benchmark.experiences.len()]);
+        summary.growth = self.growth.networks();
         for Scores { view, scenario, matrix } in std::mem::take(&mut self.scores) {
             let last = self.last.get(&view);
             let scores = summarise(&self.benchmark, scenario, matrix, last);
@@ -311,12 +316,14 @@ impl Observer for Recorder<'_> {
         self.lines.event(EventKind::EpochEnded { experience, epoch, steps, scalars });
     }
 
-    fn step_ended(&mut self, place: &Place, events: Vec<EventMsg>) {
-        for event in events {
-            let step = place.step - 1;
-            self.lines.event(EventKind::Learner { step, report: event.clone() });
-            self.summary.events.push(LearnerEvent { step, event });
-        }
+    fn learner_event(&mut self, place: &Place, event: EventMsg) {
+        let step = place.step;
+        self.growth.follow(&event, step, place.experience as usize);
+        self.lines.event(EventKind::Learner { step, report: event.clone() });
+        self.summary.events.push(LearnerEvent { step, event });
+    }
+
+    fn step_ended(&mut self, place: &Place) {
         let (steps, experiences) = (self.steps, self.benchmark.experiences.len() as u32);
         let begun = self.lines.begun;
         self.lines.progress(|| Progress {

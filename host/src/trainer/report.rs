@@ -42,6 +42,9 @@ impl World {
             if self.declaration.wishes.insert != Insert::BeforeDraws && self.inserts_now() {
                 self.offer_batch(placements);
             }
+            if let Some(group) = header.group {
+                self.keep_group(group);
+            }
             for column in &header.columns {
                 self.keep_column(column, &message)?;
             }
@@ -123,6 +126,18 @@ impl World {
                     Some(slot as u32)
                 }
             };
+        }
+    }
+
+    /// Gives those samples of the batch that are in the memory their group.
+    fn keep_group(&mut self, group: u32) {
+        let taken: Vec<(u32, u64)> = (self.batch.iter().zip(&self.batch_slots))
+            .filter_map(|(item, slot)| Some(((*slot)?, self.uid(*item))))
+            .collect();
+        let Some(memory) = &mut self.memory else { return };
+        for (slot, uid) in taken {
+            // A later row of the same batch may have taken the slot: then its uid differs.
+            memory.relabel(slot, uid, group).expect("a slot was taken in it");
         }
     }
 

@@ -3,8 +3,9 @@
 use perdura_abi::Element;
 use perdura_abi::buffer::MessageBuf;
 use perdura_abi::message::{
-    CancelledReply, DrawsMsg, IterateMsg, IterateReply, LogMsg, NextMsg, NextReply, RelabelMsg,
-    ReplaceMsg, Request, Source, TensorId, ValidationMsg, ValidationReply, WriteColumnMsg,
+    CancelledReply, DrawsMsg, EventMsg, IterateMsg, IterateReply, LogMsg, NextMsg, NextReply,
+    RelabelMsg, ReplaceMsg, Request, Source, TensorId, ValidationMsg, ValidationReply,
+    WriteColumnMsg,
 };
 use perdura_abi::table::{AbiError, ErrorKind, HostOp, Message};
 use serde::de::DeserializeOwned;
@@ -26,6 +27,8 @@ pub struct Desk {
     pub cancelled: Arc<AtomicBool>,
     /// The state that the learner is saving.
     pub saved: Vec<u8>,
+    /// Events of the call that is going on, in order.
+    pub events: Vec<EventMsg>,
     /// Receives the learner's log records.
     pub log: Box<dyn FnMut(&LogMsg) + Send>,
 }
@@ -60,6 +63,10 @@ impl HostServices for Desk {
             HostOp::WRITE_STATE => {
                 let piece = message.tensors.first().ok_or_else(|| refuse("no piece of state"))?;
                 self.saved.extend_from_slice(piece.data.as_slice());
+                Ok(())
+            }
+            HostOp::REPORT_EVENT => {
+                self.events.push(parse(op, &message)?);
                 Ok(())
             }
             HostOp::LOG => {

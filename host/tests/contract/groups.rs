@@ -100,3 +100,65 @@ fn sg_cls_events_carry_their_step_and_views_open_when_it_says_so() {
     assert_eq!(open(0), after.map(|a| (a, true)));
     assert_eq!(open(1), [0, 1, 2, 3].map(|i| (after[i], i >= 2)));
 }
+
+/// Puts every batch into the group of its experience, and tells when it did.
+#[derive(Default)]
+struct ByExperience {
+    group: u32,
+}
+
+impl Toy for ByExperience {
+    fn declare() -> Declaration {
+        Declaration::new().view("main").uses_memory()
+    }
+
+    fn begin(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
+        self.group = 10 + info.index.unwrap();
+        host.report_event("grouped", perdura_sdk::serde_json::json!({ "group": self.group }))
+    }
+
+    fn observe(&mut self, step: &Step<'_>, host: &mut Host<'_>) -> Result<StepReport> {
+        if step.index != 4 {
+            return Ok(StepReport::new().group(self.group));
+        }
+        host.report_event("first", perdura_sdk::serde_json::json!({}))?;
+        Ok(StepReport::new().event("second", perdura_sdk::serde_json::json!({})))
+    }
+
+    fn end(&mut self, _: &Experience, host: &mut Host<'_>) -> Result<()> {
+        host.report_event("ended", perdura_sdk::serde_json::json!({}))
+    }
+
+    fn finish(&mut self, _: &Call, host: &mut Host<'_>) -> Result<()> {
+        host.report_event("over", perdura_sdk::serde_json::json!({}))
+    }
+}
+
+#[test]
+fn a_batch_enters_the_memory_with_the_group_that_the_report_names() {
+    let memory = Setup::memory(100).run::<ByExperience>().unwrap().memory.unwrap();
+    let unnamed = (0..memory.len() as u32).filter(|&slot| memory.group(slot) == 0).count();
+    assert_eq!((memory.len(), unnamed), (36, 4), "the batch of step 4");
+    for slot in (0..36).filter(|&slot| memory.group(slot) != 0) {
+        assert_eq!(memory.group(slot), 10 + memory.experience(slot));
+    }
+}
+
+#[test]
+fn events_come_from_boundaries_and_steps_in_order() {
+    let ran = Setup::memory(100).run::<ByExperience>().unwrap();
+    let events: Vec<(u64, &str)> = ran.events.iter().map(|(s, e)| (*s, e.kind.as_str())).collect();
+    let expected = [
+        (0, "grouped"),
+        (3, "ended"),
+        (3, "grouped"),
+        (4, "first"),
+        (4, "second"),
+        (6, "ended"),
+        (6, "grouped"),
+        (9, "ended"),
+        (9, "over"),
+    ];
+    assert_eq!(events, expected);
+    assert_eq!(ran.events[2].1.data["group"], 11);
+}

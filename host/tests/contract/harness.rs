@@ -218,8 +218,13 @@ impl Setup {
             ReplayMemory::new(Capacity::Samples(samples), width, &declaration.columns).unwrap()
         });
         let world = World::new(benchmark, self.seed, grants, declaration, memory);
-        let mut desk =
-            Desk { world, cancelled: Arc::default(), saved: Vec::new(), log: Box::new(|_| {}) };
+        let mut desk = Desk {
+            world,
+            cancelled: Arc::default(),
+            saved: Vec::new(),
+            events: Vec::new(),
+            log: Box::new(|_| {}),
+        };
         let scoring: fn(&CreateMsg) -> Box<dyn LearnerPort> = open::<T>;
         let mut watcher = Watcher { scorer, scoring, scores: Vec::new(), events: Vec::new() };
         let mut ledger = Ledger::default();
@@ -310,7 +315,8 @@ impl Observer for Watcher {
     fn experience_begun(&mut self, _: &Place, _: u64) {}
     fn experience_ended(&mut self, _: &Place, _: u64, _: f64) {}
     fn epoch_ended(&mut self, _: &Place, _: u64, _: BTreeMap<String, f64>) {}
-    fn step_ended(&mut self, place: &Place, events: Vec<EventMsg>) {
-        self.events.extend(events.into_iter().map(|event| (place.step - 1, event)));
+    fn learner_event(&mut self, place: &Place, event: EventMsg) {
+        self.events.push((place.step, event));
     }
+    fn step_ended(&mut self, _: &Place) {}
 }

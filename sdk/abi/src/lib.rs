@@ -12,6 +12,7 @@
 #![allow(non_camel_case_types, non_local_definitions)] // abi_stable's derive output
 
 pub mod buffer;
+pub mod growth;
 pub mod manifest;
 pub mod message;
 pub mod serve;

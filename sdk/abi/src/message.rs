@@ -426,6 +426,8 @@ pub struct ReportMsg {
     pub writes: Vec<WriteColumnMsg>,
     /// i64 `[batch]`: [`PLACE_HOST`], [`PLACE_SKIP`] or a slot.
     pub placements: Option<TensorId>,
+    /// Group of those current samples that are in the memory after the step; 0 if not said.
+    pub group: Option<u32>,
     pub events: Vec<EventMsg>,
 }
 

@@ -84,6 +84,8 @@ impl HostOp {
     pub const READ_STATE: HostOp = HostOp(10);
     /// [`crate::message::LogMsg`] -> `()`.
     pub const LOG: HostOp = HostOp(11);
+    /// [`crate::message::EventMsg`] -> `()`.
+    pub const REPORT_EVENT: HostOp = HostOp(12);
 
     /// Name used in messages to people.
     pub fn name(self) -> &'static str {
@@ -99,6 +101,7 @@ impl HostOp {
             HostOp::WRITE_STATE => "write_state",
             HostOp::READ_STATE => "read_state",
             HostOp::LOG => "log",
+            HostOp::REPORT_EVENT => "report_event",
             _ => "unknown",
         }
     }
