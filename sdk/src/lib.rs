@@ -109,9 +109,9 @@ pub use {rand, schemars, serde, serde_json, tracing};
 pub mod prelude {
     pub use crate::{
         About, Call, Context, ContinualLearner, Declaration, EpochSource, Error, Experience,
-        Filter, GrowthEvent, Host, Insert, InsertEpochs, Iterate, Logits, Placement, Profile, Query, Request,
-        Resources, Result, Rows, Source, StateReader, StateWriter, Step, StepReport, StreamShape,
-        View, ViewNeeds, Wishes, export_learner, hyper_parameters,
+        Filter, GrowthEvent, Host, Insert, InsertEpochs, Iterate, Logits, Placement, Profile,
+        Query, Request, Resources, Result, Rows, Source, StateReader, StateWriter, Step,
+        StepReport, StreamShape, View, ViewNeeds, Wishes, export_learner, hyper_parameters,
     };
 }
 

@@ -19,13 +19,21 @@ use crate::schedule::{Job, run_all};
 
 /// One method with its settings.
 pub struct Arm {
+    /// As a plan file names it.
+    pub name: Option<String>,
     pub method: String,
     pub setup: SetupArgs,
 }
 
+impl Arm {
+    fn of(method: &str, setup: &SetupArgs) -> Arm {
+        Arm { name: None, method: method.into(), setup: setup.clone() }
+    }
+}
+
 /// `perdura run`.
 pub fn run(args: &RunArgs) -> Result<u8, CliError> {
-    let arms = [Arm { method: args.method.clone(), setup: args.setup.clone() }];
+    let arms = [Arm::of(&args.method, &args.setup)];
     let runs = Runs::prepare(&arms, &[args.seed], &args.output.out)?;
     let outcomes = runs.execute(1)?;
     let record = &runs.records()?[0];
@@ -52,8 +60,8 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
     let (arms, seeds) = match &args.plan {
         Some(path) => plan_file::read(path, &args.setup)?,
         None => {
-            let arm = |method: &String| Arm { method: method.clone(), setup: args.setup.clone() };
-            (args.methods.iter().map(arm).collect(), args.seeds.clone())
+            let arms = args.methods.iter().map(|method| Arm::of(method, &args.setup));
+            (arms.collect(), args.seeds.clone())
         }
     };
     let seeds = resolve::seeds(&seeds)?;
@@ -72,8 +80,8 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
 pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
     let begun = Instant::now();
     let setup = SetupArgs::of_benchmark("split-digits", "50");
-    let arms = ["perdura/sgd", "perdura/cls-er", "perdura/joint"]
-        .map(|method| Arm { method: method.into(), setup: setup.clone() });
+    let arms =
+        ["perdura/sgd", "perdura/cls-er", "perdura/joint"].map(|method| Arm::of(method, &setup));
     let out = fresh_folder(&args.output.out);
     eprintln!(
         "Three ways to learn ten digits, two digits at a time, three seeds each:\n  \
@@ -109,7 +117,8 @@ impl Runs {
     fn prepare(arms: &[Arm], seeds: &[u64], out: &Path) -> Result<Runs, CliError> {
         let mut resolved = Vec::new();
         for arm in arms {
-            for run in planning::plans(&arm.method, &resolve::setup(&arm.setup)?, seeds)? {
+            for mut run in planning::plans(&arm.method, &resolve::setup(&arm.setup)?, seeds)? {
+                run.plan.arm.clone_from(&arm.name);
                 resolved.push((run, &arm.setup));
             }
         }
@@ -117,7 +126,7 @@ impl Runs {
         let mut jobs = Vec::with_capacity(resolved.len());
         for (run, setup) in resolved {
             let folder = RunFolder::create(out, &run.plan)?.path().to_owned();
-            let short = run.plan.method.rsplit('/').next().unwrap_or_default();
+            let short = run.plan.arm().rsplit('/').next().unwrap_or_default();
             let name = format!("{short} seed {}", run.plan.seed);
             let arguments = arguments(&folder, &run, setup);
             jobs.push(Job { folder, name, threads: run.plan.threads, arguments });

@@ -8,6 +8,7 @@
 //!
 //! [[method]]
 //! id = "cls-er"
+//! name = "cls-er, slow"        # optional: what these settings are called in tables
 //! preset = "none"             # optional, like memory here
 //! set = { reg_weight = 2.0 }
 //! ```
@@ -40,6 +41,7 @@ struct PlanFile {
 #[serde(deny_unknown_fields)]
 struct Method {
     id: String,
+    name: Option<String>,
     memory: Option<Memory>,
     preset: Option<String>,
     #[serde(default)]
@@ -99,7 +101,7 @@ fn arm(file: &PlanFile, method: &Method, given: &SetupArgs) -> Result<Arm, CliEr
             .map_err(|e| CliError::input(format!("{}: set.{key}: {e}", method.id)))?;
         setup.set.push(format!("{key}={value}"));
     }
-    Ok(Arm { method: method.id.clone(), setup })
+    Ok(Arm { name: method.name.clone(), method: method.id.clone(), setup })
 }
 
 #[cfg(test)]
@@ -116,10 +118,11 @@ mod tests {
     #[test]
     fn a_plan_file_names_arms() {
         let text = "benchmark = \"split-mnist\"\nmemory = \"1MB\"\nseeds = \"0..2\"\nepochs = 2\n\
-                    [[method]]\nid = \"er\"\nset = { lr = 0.5 }\n[[method]]\nid = \"sgd\"\nmemory = 3\n";
+                    [[method]]\nid = \"er\"\nname = \"er, fast\"\nset = { lr = 0.5 }\n[[method]]\nid = \"sgd\"\nmemory = 3\n";
         let (arms, seeds) = parse(text).unwrap();
         assert_eq!(seeds, "0..2");
         assert_eq!((arms[0].method.as_str(), arms[1].method.as_str()), ("er", "sgd"));
+        assert_eq!((arms[0].name.as_deref(), &arms[1].name), (Some("er, fast"), &None));
         assert_eq!(arms[0].setup.set, ["lr=0.5"]);
         assert_eq!(arms[0].setup.memory.as_deref(), Some("1MB"));
         assert_eq!(arms[1].setup.memory.as_deref(), Some("3"));

@@ -25,7 +25,7 @@ pub struct Comparison {
 /// = 0.
 #[derive(Serialize, Clone, Debug)]
 pub struct Row {
-    /// Full id.
+    /// Full id, or the name of the arm in a plan file.
     pub method: String,
     /// `None` if no run came far enough to tell.
     pub view: Option<String>,

@@ -50,8 +50,9 @@ impl RunRecord {
     }
 }
 
-/// The runs of one method, by seed.
+/// The runs of one method, or of one arm of it, by seed.
 pub(super) struct MethodRuns<'a> {
+    /// Full id, or the name of the arm.
     pub method: &'a str,
     pub runs: Vec<&'a RunRecord>,
 }
@@ -68,13 +69,13 @@ impl MethodRuns<'_> {
     }
 }
 
-/// The records by method, in the order in which methods first appear, each ordered by seed.
+/// The records by method or arm, in the order in which methods first appear, each ordered by seed.
 pub(super) fn by_method(records: &[RunRecord]) -> Vec<MethodRuns<'_>> {
     let mut methods: Vec<MethodRuns<'_>> = Vec::new();
     for record in records {
-        match methods.iter_mut().find(|group| group.method == record.plan.method) {
+        match methods.iter_mut().find(|group| group.method == record.plan.arm()) {
             Some(group) => group.runs.push(record),
-            None => methods.push(MethodRuns { method: &record.plan.method, runs: vec![record] }),
+            None => methods.push(MethodRuns { method: record.plan.arm(), runs: vec![record] }),
         }
     }
     for group in &mut methods {

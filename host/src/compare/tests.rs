@@ -266,6 +266,17 @@ fn mixed_and_repeated_runs_are_told() {
 }
 
 #[test]
+fn arms_of_one_method_have_rows_of_their_own() {
+    let mut records =
+        [finished("a/x", 4, vec![view("main", 0.5)]), finished("a/x", 4, vec![view("main", 0.25)])];
+    records[1].plan.arm = Some("x, slow".into());
+    let comparison = Comparison::of(&records);
+    let headlines: Vec<&str> = comparison.rows.iter().map(|row| row.method.as_str()).collect();
+    assert_eq!(headlines, ["a/x", "a/x", "x, slow", "x, slow"]);
+    assert!(comparison.warnings.is_empty(), "{:?}", comparison.warnings);
+}
+
+#[test]
 fn nothing_compares_to_nothing() {
     let comparison = Comparison::of(&[]);
     assert!(comparison.rows.is_empty() && comparison.pairs.is_empty());

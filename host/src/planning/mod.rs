@@ -112,6 +112,7 @@ pub fn plans_on(
         let plan = RunPlan {
             format: RunPlan::FORMAT,
             method: found.manifest.id.clone(),
+            arm: None,
             plugin: plugin_file(&found),
             config: config.clone(),
             preset: preset.map(preset_used),

@@ -26,7 +26,10 @@ pub use folder::{RunFolder, Status};
 pub use plan::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
 pub use predictions::{ABSENT_CLASS, After, Predictions};
 pub use resources::{Machine, Resources, utc_text};
-pub use summary::{Fault, Grouping, LearnerEvent, Metrics, Networks, Outcome, ScenarioSummary, Summary, ViewSummary};
+pub use summary::{
+    Fault, Grouping, LearnerEvent, Metrics, Networks, Outcome, ScenarioSummary, Summary,
+    ViewSummary,
+};
 
 #[cfg(test)]
 pub(crate) mod tests;

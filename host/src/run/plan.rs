@@ -17,6 +17,9 @@ pub struct RunPlan {
     pub format: u32,
     /// Full id, `lab/method`.
     pub method: String,
+    /// Name of these settings in a comparison of several settings of one method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
     pub plugin: PluginFile,
     /// Hyper-parameters, complete.
     pub config: serde_json::Value,
@@ -125,6 +128,11 @@ impl RunPlan {
     pub fn sha256(&self) -> String {
         let digest = Sha256::digest(self.to_json().as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What the run is called in a comparison: its arm, or the method.
+    pub fn arm(&self) -> &str {
+        self.arm.as_deref().unwrap_or(&self.method)
     }
 
     /// Where the run lies below the output folder:
