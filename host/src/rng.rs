@@ -34,6 +34,11 @@ pub fn below(rng: &mut Rng, bound: u64) -> u64 {
     }
 }
 
+/// A number drawn uniformly from `[0, 1)`, with 53 bits.
+pub fn unit(rng: &mut Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
 /// Puts the items into an order drawn uniformly (Fisher-Yates).
 pub fn shuffle<T>(rng: &mut Rng, items: &mut [T]) {
     shuffle_front(rng, items, items.len());
@@ -90,6 +95,19 @@ mod tests {
         // Expected 10,000 with standard deviation 93.
         assert!(counts.iter().all(|&count| count.abs_diff(10_000) < 450), "{counts:?}");
         assert_eq!(below(&mut rng, 1), 0);
+    }
+
+    #[test]
+    fn units_are_spread_evenly_below_one() {
+        let mut rng = keyed(0, "unit", &[]);
+        let values: Vec<f64> = (0..10_000).map(|_| unit(&mut rng)).collect();
+        assert!(values.iter().all(|value| (0.0..1.0).contains(value)));
+        for tenth in 0..10 {
+            let bounds = f64::from(tenth) / 10.0..f64::from(tenth + 1) / 10.0;
+            let count = values.iter().filter(|value| bounds.contains(value)).count();
+            // Expected 1,000 with standard deviation 30.
+            assert!(count.abs_diff(1_000) < 150, "{count}");
+        }
     }
 
     #[test]

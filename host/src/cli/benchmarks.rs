@@ -31,7 +31,7 @@ fn list(format: Format) {
         return;
     }
     for recipe in recipes {
-        say!("{:16} {}", recipe.name, recipe.about);
+        say!("{:24} {}", recipe.name, recipe.about);
     }
 }
 
@@ -42,14 +42,30 @@ fn show(i: &stream::Inspection) {
     say!("hash: {}", i.sha256);
     for (number, e) in i.experiences.iter().enumerate() {
         say!(
-            "experience {}: classes {:?}, {} training, {} held out, {} test samples",
+            "experience {}: classes {:?}, {} training, {} held out, {} test samples{}",
             number + 1,
             e.classes,
             e.train,
             e.validation,
-            e.test
+            e.test,
+            shown(e)
         );
     }
+}
+
+/// How an experience shows its images, where it changes them.
+fn shown(e: &stream::ExperienceInspection) -> String {
+    let mut text = String::new();
+    if e.degrees != 0.0 {
+        text += &format!(", rotated by {:.2} degrees", e.degrees);
+    }
+    if !e.first_permutation.is_empty() {
+        text += &format!(", pixels permuted {:?}...", e.first_permutation);
+    }
+    if let Some(group) = e.group {
+        text += &format!(", group {group}");
+    }
+    text
 }
 
 /// Pretty JSON text of something that cannot fail to be written.

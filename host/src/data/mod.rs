@@ -11,7 +11,7 @@ use std::path::Path;
 pub use error::DataError;
 
 /// Names that [`load`] knows.
-pub const NAMES: &[&str] = &["digits", "mnist"];
+pub const NAMES: &[&str] = &["digits", "fmnist", "mnist"];
 
 /// Shape of one image, stored channel by channel and row by row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<DataPair, DataError> 
     let folder = || data_dir.ok_or_else(|| DataError::NoFolder { name: name.to_owned() });
     match name {
         "digits" => digits::load(),
-        "mnist" => mnist::load(folder()?),
+        "mnist" | "fmnist" => mnist::load(name, folder()?),
         _ => Err(DataError::Unknown { name: name.to_owned() }),
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let message = load("cifer", None).unwrap_err().to_string();
-        assert_eq!(message, "unknown data set `cifer`; known are digits, mnist");
+        assert_eq!(message, "unknown data set `cifer`; known are digits, fmnist, mnist");
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub enum After {
 /// The columns, all of one length. Classes are positions in the class order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
-    /// Index into the test set of the data.
+    /// Id of the sample: the row of the test set; where experiences show one data set in another way
+    /// each, `experience * rows + row`.
     pub sample: Vec<u32>,
     /// Experience whose test set the sample is taken from: streams that transform one data set have
     /// every sample in each.

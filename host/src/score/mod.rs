@@ -5,4 +5,4 @@ mod accuracy;
 mod predict;
 
 pub use accuracy::{Row, accuracy_row, scenarios_of, summarise};
-pub use predict::{ScoreFault, Scorer, ViewPredictions};
+pub use predict::{Around, ScoreFault, Scorer, ViewPredictions};

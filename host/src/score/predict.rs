@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::metrics::{Prediction, Truth};
 use crate::rng::{call_seed, keyed, shuffle};
 use crate::run::{ABSENT_CLASS, After, Predictions};
-use crate::stream::{Benchmark, EvalHead};
+use crate::stream::{Benchmark, EvalHead, Scenario};
+use crate::trainer::{Activity, Ledger};
 use crate::worker::{CallFault, HostServices, LearnerPort};
 use perdura_abi::message::Profile;
 
@@ -44,11 +45,31 @@ pub struct Scorer {
     pub seed: u64,
 }
 
-/// One test sample.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What scoring takes from the run around it.
+pub struct Around<'a> {
+    /// Makes a fresh instance; views that are told task labels or groups get one of their own.
+    pub open: &'a mut Open<'a>,
+    /// Is shown each instance before it is thrown away.
+    pub look: &'a mut dyn FnMut(&dyn LearnerPort),
+    pub ledger: &'a mut Ledger,
+}
+
+/// One test sample: its experience and its id.
+#[derive(Clone, Copy)]
 struct Sample {
     experience: u16,
-    index: u32,
+    id: u32,
+}
+
+/// The test samples of one moment.
+struct Paper {
+    after: After,
+    /// By experience, then in file order.
+    samples: Vec<Sample>,
+    /// Places in `samples`, in the order asked: the same for every learner.
+    order: Vec<u32>,
+    /// Outputs that take part; `None` for all.
+    seen: Option<Vec<bool>>,
 }
 
 impl Scorer {
@@ -62,98 +83,141 @@ impl Scorer {
         }
     }
 
-    /// Predictions of every view. `open` makes a fresh instance; views that are told task labels or groups
-    /// get one of their own. `look` is shown each instance before it is thrown away.
+    /// Predictions of every view, in the order declared.
     pub fn score(
         &self,
         state: &[u8],
         after: After,
-        open: &mut Open<'_>,
-        look: &mut dyn FnMut(&dyn LearnerPort),
+        around: Around<'_>,
     ) -> Result<Vec<ViewPredictions>, ScoreFault> {
+        let Around { open, look, ledger } = around;
+        let paper = ledger.time(Activity::Scoring, || self.paper(after));
         let mut scored = Vec::new();
-        for needs in [ViewNeeds::Nothing, ViewNeeds::TaskLabel] {
+        for needs in [ViewNeeds::Nothing, ViewNeeds::TaskLabel, ViewNeeds::TrueGroup] {
             let views: Vec<usize> =
                 (0..self.views.len()).filter(|&v| self.views[v].needs == needs).collect();
             if views.is_empty() {
                 continue;
             }
-            let mut port = open(&self.create_message())?;
-            let mut reader = StateSource { state, read: 0 };
-            port.call(Op::LOAD, &MessageBuf::new(), &mut reader, &mut MessageBuf::new())?;
-            for view in views {
-                let predictions = self.score_view(port.as_mut(), view, after)?;
-                scored.push(ViewPredictions { view, predictions });
-            }
+            let mut port = ledger.time(Activity::Evaluation, || {
+                let mut port = open(&self.create_message())?;
+                let mut reader = StateSource { state, read: 0 };
+                port.call(Op::LOAD, &MessageBuf::new(), &mut reader, &mut MessageBuf::new())?;
+                Ok::<_, CallFault>(port)
+            })?;
+            scored.extend(self.answers(port.as_mut(), &views, &paper, ledger)?);
             look(port.as_ref());
         }
         scored.sort_by_key(|s| s.view);
         Ok(scored)
     }
 
-    fn score_view(
+    /// Asks one instance for all these views, which need the same. Inputs are made once for all.
+    fn answers(
         &self,
         port: &mut dyn LearnerPort,
-        view: usize,
-        after: After,
-    ) -> Result<Option<Predictions>, ScoreFault> {
-        let order = self.samples(after);
+        views: &[usize],
+        paper: &Paper,
+        ledger: &mut Ledger,
+    ) -> Result<Vec<ViewPredictions>, ScoreFault> {
+        let blank = self.blank(&paper.samples);
+        let blank = |&view: &usize| ViewPredictions { view, predictions: Some(blank.clone()) };
+        let mut scored: Vec<ViewPredictions> = views.iter().map(blank).collect();
+        let (mut message, mut reply) = (MessageBuf::new(), MessageBuf::new());
+        for (number, places) in paper.order.chunks(BATCH_SAMPLES).enumerate() {
+            let needs = self.views[views[0]].needs;
+            let question = ledger.time(Activity::Scoring, || {
+                self.push_question(&mut message, paper, number as u64, (places, needs))
+            });
+            for answer in &mut scored {
+                let Some(predictions) = &mut answer.predictions else { continue };
+                let view = self.views[answer.view].name.clone();
+                message.set_header(&PredictMsg { view, ..question.clone() });
+                ledger.time(Activity::Evaluation, || {
+                    port.call(Op::PREDICT, &message, &mut Silent, &mut reply)
+                })?;
+                let open = ledger.time(Activity::Scoring, || {
+                    self.read_answer(&reply, paper, places, (answer.view, predictions))
+                })?;
+                if !open {
+                    answer.predictions = None;
+                }
+            }
+        }
+        Ok(scored)
+    }
+
+    fn paper(&self, after: After) -> Paper {
+        let experiences = self.benchmark.experiences.iter().enumerate();
+        let samples: Vec<Sample> = experiences
+            .flat_map(|(experience, e)| {
+                let experience = experience as u16;
+                e.test.iter().map(move |&id| Sample { experience, id })
+            })
+            .collect();
+        let mut order: Vec<u32> = (0..samples.len() as u32).collect();
+        shuffle(&mut keyed(self.seed, "test-order", &[after_number(after)]), &mut order);
         let seen = match (self.benchmark.eval_head, after) {
             (EvalHead::Seen, After::Experience(index)) => Some(self.benchmark.seen_classes(index)),
             _ => None,
         };
-        let mut rows: Vec<(Sample, Prediction)> = Vec::with_capacity(order.len());
-        for (number, samples) in order.chunks(BATCH_SAMPLES).enumerate() {
-            let Some(logits) = self.logits(port, view, after, number as u64, samples)? else {
-                return Ok(None);
-            };
-            for (sample, row) in samples.iter().zip(logits.chunks(self.context.classes)) {
-                let label = self.benchmark.label(false, sample.index);
-                let task = &self.benchmark.experiences[usize::from(sample.experience)].classes;
-                let truth = Truth { label, task, seen: seen.as_deref() };
-                let row =
-                    Prediction::from_logits(row, truth).ok_or_else(|| ScoreFault::Answer {
-                        view: self.views[view].name.clone(),
-                        problem: "its largest logit is not a finite number".into(),
-                    })?;
-                rows.push((*sample, row));
-            }
-        }
-        rows.sort_by_key(|(sample, _)| *sample);
-        Ok(Some(self.columns(view, &rows)))
+        Paper { after, samples, order, seen }
     }
 
-    /// All test samples, in an order that is the same for every learner.
-    fn samples(&self, after: After) -> Vec<Sample> {
-        let experiences = self.benchmark.experiences.iter().enumerate();
-        let mut all: Vec<Sample> = experiences
-            .flat_map(|(experience, e)| {
-                let experience = experience as u16;
-                e.test.iter().map(move |&index| Sample { experience, index })
-            })
-            .collect();
-        shuffle(&mut keyed(self.seed, "test-order", &[after_number(after)]), &mut all);
-        all
-    }
-
-    fn logits(
+    /// Puts the inputs of these places into the message, with what the views need; the answer is the
+    /// header but for the name of the view.
+    fn push_question(
         &self,
-        port: &mut dyn LearnerPort,
-        view: usize,
-        after: After,
+        message: &mut MessageBuf,
+        paper: &Paper,
         number: u64,
-        samples: &[Sample],
-    ) -> Result<Option<Vec<f32>>, ScoreFault> {
-        let View { name, needs, until_opened } = &self.views[view];
+        (places, needs): (&[u32], ViewNeeds),
+    ) -> PredictMsg {
+        let benchmark = &self.benchmark;
+        let width: usize = self.context.input_shape.iter().product();
+        let shape: Vec<usize> =
+            std::iter::once(places.len()).chain(self.context.input_shape.iter().copied()).collect();
+        let sample = |place: &u32| paper.samples[*place as usize];
+        message.clear();
+        // The profile `None` takes nothing from the generator.
+        let mut unused = keyed(0, "unused", &[]);
+        let inputs = message.push_with(&shape, |out: &mut [f32]| {
+            for (place, out) in places.iter().zip(out.chunks_mut(width)) {
+                let image = benchmark.test_image(sample(place).id);
+                benchmark.pixels.apply(Profile::None, &image, out, &mut unused);
+            }
+        });
+        let experience = |place: &u32| usize::from(sample(place).experience);
+        let told = |told: &dyn Fn(usize) -> u32, message: &mut MessageBuf| {
+            let values: Vec<u32> = places.iter().map(|place| told(experience(place))).collect();
+            message.push(&[values.len()], &values)
+        };
+        let task = |experience: usize| experience as u32;
+        let group = |experience: usize| {
+            benchmark.experiences[experience].group.expect("checked with the declaration")
+        };
+        let task_labels = (needs == ViewNeeds::TaskLabel).then(|| told(&task, message));
+        let groups = (needs == ViewNeeds::TrueGroup).then(|| told(&group, message));
+        // The seed must not tell the view or the moment more than a counter does.
+        let seed = call_seed(self.seed, "predict", after_number(paper.after) << 32 | number);
+        PredictMsg { seed, view: String::new(), inputs, task_labels, groups }
+    }
+
+    /// Takes the logits of these places over into the predictions; false if the view is not open.
+    fn read_answer(
+        &self,
+        reply: &MessageBuf,
+        paper: &Paper,
+        places: &[u32],
+        (view, predictions): (usize, &mut Predictions),
+    ) -> Result<bool, ScoreFault> {
+        let View { name, until_opened, .. } = &self.views[view];
         let problem = |problem: String| ScoreFault::Answer { view: name.clone(), problem };
-        let message = self.question(view, after, number, samples, *needs);
-        let mut reply = MessageBuf::new();
-        port.call(Op::PREDICT, &message, &mut Silent, &mut reply)?;
         let header: PredictReply = serde_json::from_slice(reply.header())
             .map_err(|e| problem(format!("the answer to `predict` cannot be read: {e}")))?;
         let Some(id) = header.logits else {
             return match until_opened {
-                true => Ok(None),
+                true => Ok(false),
                 false => Err(problem("it is not open, but not declared `until_opened`".into())),
             };
         };
@@ -161,62 +225,47 @@ impl Scorer {
         let tensor = views.get(id.0 as usize);
         let tensor = tensor.ok_or_else(|| problem(format!("tensor {} is missing", id.0)))?;
         let logits = tensor.elements::<f32>().map_err(|e| problem(e.to_string()))?;
-        let expected = samples.len() * self.context.classes;
+        let expected = places.len() * self.context.classes;
         if logits.len() != expected {
             let found = logits.len();
             return Err(problem(format!("expected {expected} logits, found {found}")));
         }
-        Ok(Some(logits.to_vec()))
-    }
-
-    fn question(
-        &self,
-        view: usize,
-        after: After,
-        number: u64,
-        samples: &[Sample],
-        needs: ViewNeeds,
-    ) -> MessageBuf {
-        let benchmark = &self.benchmark;
-        let width: usize = self.context.input_shape.iter().product();
-        let shape: Vec<usize> = std::iter::once(samples.len())
-            .chain(self.context.input_shape.iter().copied())
-            .collect();
-        let mut message = MessageBuf::new();
-        // The profile `None` takes nothing from the generator.
-        let mut unused = keyed(0, "unused", &[]);
-        let inputs = message.push_with(&shape, |out: &mut [f32]| {
-            for (sample, out) in samples.iter().zip(out.chunks_mut(width)) {
-                let image = benchmark.test_image(usize::from(sample.experience), sample.index);
-                benchmark.pixels.apply(Profile::None, &image, out, &mut unused);
-            }
-        });
-        let labels: Vec<u32> = samples.iter().map(|s| u32::from(s.experience)).collect();
-        let task_labels =
-            (needs == ViewNeeds::TaskLabel).then(|| message.push(&[labels.len()], &labels));
-        // The seed must not tell the view or the moment more than a counter does.
-        let index = after_number(after) << 32 | number;
-        let seed = call_seed(self.seed, "predict", index);
-        let view = self.views[view].name.clone();
-        message.set_header(&PredictMsg { seed, view, inputs, task_labels, groups: None });
-        message
-    }
-
-    fn columns(&self, view: usize, rows: &[(Sample, Prediction)]) -> Predictions {
-        let told = self.views[view].needs == ViewNeeds::TaskLabel;
-        let by_task = !matches!(self.benchmark.scenario, crate::stream::Scenario::DomainIl);
-        let mut columns = Predictions::default();
-        for (sample, row) in rows {
-            columns.sample.push(sample.index);
-            columns.experience.push(sample.experience);
-            columns.label.push(self.benchmark.label(false, sample.index) as u16);
-            columns.class.push(if told { ABSENT_CLASS } else { row.class as u16 });
-            let task_class = if by_task { row.task_class as u16 } else { ABSENT_CLASS };
-            columns.task_class.push(task_class);
-            columns.top_probability.push(row.top_probability);
-            columns.true_log_probability.push(row.true_log_probability);
+        for (&place, row) in places.iter().zip(logits.chunks(self.context.classes)) {
+            let Sample { experience, id } = paper.samples[place as usize];
+            let label = self.benchmark.label(false, id);
+            let task = &self.benchmark.experiences[usize::from(experience)].classes;
+            let truth = Truth { label, task, seen: paper.seen.as_deref() };
+            let row = Prediction::from_logits(row, truth)
+                .ok_or_else(|| problem("its largest logit is not a finite number".into()))?;
+            self.keep(predictions, place as usize, &row, view);
         }
-        columns
+        Ok(true)
+    }
+
+    /// Columns in which the answers are not written yet.
+    fn blank(&self, samples: &[Sample]) -> Predictions {
+        let count = samples.len();
+        let label = |s: &Sample| self.benchmark.label(false, s.id) as u16;
+        Predictions {
+            sample: samples.iter().map(|s| s.id).collect(),
+            experience: samples.iter().map(|s| s.experience).collect(),
+            label: samples.iter().map(label).collect(),
+            class: vec![ABSENT_CLASS; count],
+            task_class: vec![ABSENT_CLASS; count],
+            top_probability: vec![0.0; count],
+            true_log_probability: vec![0.0; count],
+        }
+    }
+
+    fn keep(&self, columns: &mut Predictions, place: usize, row: &Prediction, view: usize) {
+        if self.views[view].needs != ViewNeeds::TaskLabel {
+            columns.class[place] = row.class as u16;
+        }
+        if self.benchmark.scenario != Scenario::DomainIl {
+            columns.task_class[place] = row.task_class as u16;
+        }
+        columns.top_probability[place] = row.top_probability;
+        columns.true_log_probability[place] = row.true_log_probability;
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use perdura_abi::message::Grants;
 use serde::{Deserialize, Serialize};
 
+use super::transform::Transform;
 use super::{EvalHead, StreamError};
 use crate::augment::Pixels;
 use crate::data::{DataPair, Dataset};
@@ -36,7 +37,8 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// Samples that come between two boundaries, as indices into the data set.
+/// Samples that come between two boundaries, by id. Ids of training and of test samples are counted
+/// apart, each over the whole stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Experience {
     /// In file order, without those held out.
@@ -45,6 +47,19 @@ pub struct Experience {
     pub test: Vec<u32>,
     /// Labels that occur: positions in the class order.
     pub classes: Vec<u32>,
+    /// Which experiences it is similar to by construction, where that is known. Never told in
+    /// training.
+    pub group: Option<u32>,
+}
+
+/// What the id of a sample stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Samples {
+    /// The row of the data set.
+    Rows,
+    /// `experience * rows + row`: experiences show one data set in another way each, and one image
+    /// in two of them is two samples.
+    Transformed(Vec<Transform>),
 }
 
 /// Data, scenario and order.
@@ -56,6 +71,7 @@ pub struct Benchmark {
     /// Class of the data set at each position.
     pub class_order: Vec<u32>,
     pub experiences: Vec<Experience>,
+    pub samples: Samples,
     /// Held-out training samples of each experience, in file order; empty lists without validation.
     pub validation: Vec<Vec<u32>>,
     /// Output width C.
@@ -91,30 +107,55 @@ impl Benchmark {
     }
 
     /// Label of a training (`train`) or test sample: the position of its class in the class order.
-    pub fn label(&self, train: bool, index: u32) -> u32 {
-        let class = self.part(train).labels[index as usize];
+    pub fn label(&self, train: bool, id: u32) -> u32 {
+        let class = self.part(train).labels[self.row(train, id) as usize];
         self.class_positions[class as usize]
     }
 
-    /// Pixels of a training or validation sample as the experience shows them.
-    pub fn train_image(&self, _experience: usize, index: u32) -> Cow<'_, [u8]> {
-        Cow::Borrowed(self.data.train.image(index))
+    /// Row of the data set that a training (`train`) or test sample shows.
+    pub fn row(&self, train: bool, id: u32) -> u32 {
+        match self.samples {
+            Samples::Rows => id,
+            Samples::Transformed(_) => id % self.part(train).len() as u32,
+        }
     }
 
-    /// Pixels of a test sample as the experience shows them.
-    pub fn test_image(&self, _experience: usize, index: u32) -> Cow<'_, [u8]> {
-        Cow::Borrowed(self.data.test.image(index))
+    /// Pixels of a training or validation sample as its experience shows them.
+    pub fn train_image(&self, id: u32) -> Cow<'_, [u8]> {
+        self.image(true, id)
     }
 
-    /// Identity of a training sample over the whole stream.
-    pub fn uid(&self, _experience: usize, index: u32) -> u64 {
-        u64::from(index)
+    /// Pixels of a test sample as its experience shows them.
+    pub fn test_image(&self, id: u32) -> Cow<'_, [u8]> {
+        self.image(false, id)
+    }
+
+    fn image(&self, train: bool, id: u32) -> Cow<'_, [u8]> {
+        let part = self.part(train);
+        let image = part.image(self.row(train, id));
+        match &self.samples {
+            Samples::Rows => Cow::Borrowed(image),
+            Samples::Transformed(transforms) => {
+                let transform = &transforms[id as usize / part.len()];
+                transform.apply(part.shape, image).map_or(Cow::Borrowed(image), Cow::Owned)
+            }
+        }
+    }
+
+    /// Identity of a training sample over the whole stream, as learners see it.
+    pub fn uid(&self, id: u32) -> u64 {
+        u64::from(id)
     }
 
     /// The training sample of the experience that has this identity.
     pub fn find_uid(&self, experience: usize, uid: u64) -> Option<u32> {
-        let index = u32::try_from(uid).ok()?;
-        self.experiences[experience].train.binary_search(&index).ok().map(|_| index)
+        let id = u32::try_from(uid).ok()?;
+        self.experiences[experience].train.binary_search(&id).ok().map(|_| id)
+    }
+
+    /// Whether experiences belong to known groups.
+    pub fn has_groups(&self) -> bool {
+        self.experiences.iter().all(|experience| experience.group.is_some())
     }
 
     /// Labels seen once this experience has been trained, as a mask over the outputs.
@@ -153,6 +194,7 @@ impl Benchmark {
             train: gather(&mut self.experiences.iter().map(|e| &e.train)),
             test: Vec::new(),
             classes: gather(&mut self.experiences.iter().map(|e| &e.classes)),
+            group: None,
         };
         let validation = vec![gather(&mut self.validation.iter())];
         Benchmark { experiences: vec![whole], validation, ..self.clone() }

@@ -32,6 +32,24 @@ pub enum StreamError {
     )]
     NoSamples { experience: usize, classes: Vec<u32>, part: &'static str },
 
+    #[error(
+        "an experience is to have {wanted} {part} images, but `{data}` has {available}; choose a \
+         number from 1 to {available}"
+    )]
+    TooFewImages { data: String, part: &'static str, wanted: usize, available: usize },
+
+    #[error(
+        "{experiences} experiences of {rows} samples are more than can be counted; choose fewer \
+         experiences"
+    )]
+    TooManySamples { experiences: usize, rows: usize },
+
+    #[error(
+        "a task-free stream cannot be made of experiences that each transform one data set: the \
+         identities of its samples would tell the boundaries; choose another scenario"
+    )]
+    TaskFreeTransforms,
+
     #[error("the validation fraction is {fraction}; it must be at least 0 and less than 1")]
     ValidationFraction { fraction: f64 },
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Benchmark, Scenario};
+use super::{Benchmark, Samples, Scenario, Transform};
 
 /// How many sample ids are shown of each list.
 const SHOWN: usize = 5;
@@ -22,8 +22,8 @@ pub struct Inspection {
     pub default_epochs: u32,
     pub default_batch: u32,
     pub experiences: Vec<ExperienceInspection>,
-    /// Over the data set's name, the class order and all sample ids: equal streams have equal
-    /// hashes.
+    /// Over the data set's name, the class order, all sample ids and transforms: equal streams have
+    /// equal hashes.
     pub sha256: String,
 }
 
@@ -36,7 +36,13 @@ pub struct ExperienceInspection {
     pub train: usize,
     pub validation: usize,
     pub test: usize,
-    /// Ids are rows of the data set's files, counted from 0.
+    /// Counter-clockwise.
+    pub degrees: f64,
+    /// First places of the pixel permutation; empty where pixels stay.
+    pub first_permutation: Vec<u32>,
+    /// `None` where similarity is not known.
+    pub group: Option<u32>,
+    /// Rows of the data set's files, counted from 0.
     pub first_train: Vec<u32>,
     pub first_validation: Vec<u32>,
     pub first_test: Vec<u32>,
@@ -44,8 +50,15 @@ pub struct ExperienceInspection {
 
 /// Summarises a benchmark.
 pub fn inspect(benchmark: &Benchmark) -> Inspection {
-    let first = |ids: &[u32]| ids.iter().copied().take(SHOWN).collect();
-    let experiences = benchmark.experiences.iter().zip(&benchmark.validation);
+    let rows = |train: bool, ids: &[u32]| {
+        ids.iter().map(|&id| benchmark.row(train, id)).take(SHOWN).collect()
+    };
+    let still = Transform::default();
+    let transform = |number: usize| match &benchmark.samples {
+        Samples::Rows => &still,
+        Samples::Transformed(transforms) => &transforms[number],
+    };
+    let experiences = benchmark.experiences.iter().zip(&benchmark.validation).enumerate();
     Inspection {
         name: benchmark.name.clone(),
         data: benchmark.data.name.clone(),
@@ -56,14 +69,19 @@ pub fn inspect(benchmark: &Benchmark) -> Inspection {
         default_epochs: benchmark.default_epochs,
         default_batch: benchmark.default_batch,
         experiences: experiences
-            .map(|(experience, validation)| ExperienceInspection {
+            .map(|(number, (experience, validation))| ExperienceInspection {
                 classes: experience.classes.clone(),
                 train: experience.train.len(),
                 validation: validation.len(),
                 test: experience.test.len(),
-                first_train: first(&experience.train),
-                first_validation: first(validation),
-                first_test: first(&experience.test),
+                degrees: transform(number).degrees(),
+                first_permutation: {
+                    transform(number).permutation().iter().copied().take(SHOWN).collect()
+                },
+                group: experience.group,
+                first_train: rows(true, &experience.train),
+                first_validation: rows(true, validation),
+                first_test: rows(false, &experience.test),
             })
             .collect(),
         sha256: hash(benchmark),
@@ -73,7 +91,7 @@ pub fn inspect(benchmark: &Benchmark) -> Inspection {
 /// Every list goes in with its length before it, so that no two streams write the same bytes.
 fn hash(benchmark: &Benchmark) -> String {
     let mut hash = Sha256::new();
-    hash.update(b"perdura-stream/1");
+    hash.update(b"perdura-stream/2");
     hash.update((benchmark.data.name.len() as u64).to_le_bytes());
     hash.update(benchmark.data.name.as_bytes());
     let mut list = |ids: &[u32]| {
@@ -87,6 +105,14 @@ fn hash(benchmark: &Benchmark) -> String {
         list(&experience.train);
         list(validation);
         list(&experience.test);
+        list(&experience.group.map_or(Vec::new(), |group| vec![group]));
+    }
+    if let Samples::Transformed(transforms) = &benchmark.samples {
+        for transform in transforms {
+            let bits = transform.degrees().to_bits();
+            list(&[(bits >> 32) as u32, bits as u32]);
+            list(transform.permutation());
+        }
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

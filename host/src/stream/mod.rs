@@ -14,6 +14,7 @@
 //! ```
 
 mod benchmark;
+mod domains;
 mod error;
 mod inspect;
 mod nearest;
@@ -21,15 +22,17 @@ mod options;
 mod order;
 mod recipe;
 mod split;
+mod transform;
 
 use std::path::Path;
 
-pub use benchmark::{Benchmark, Experience, Scenario};
+pub use benchmark::{Benchmark, Experience, Samples, Scenario};
 pub use error::StreamError;
 pub use inspect::{ExperienceInspection, Inspection, inspect};
 pub use options::{ClassOrder, EvalHead, ParseOptionError, StreamOptions};
 pub use order::epoch_order;
 pub use recipe::{Construction, Recipe};
+pub use transform::Transform;
 
 /// Recipes that ship with the host, each with its name and a line about it.
 pub fn names() -> &'static [Recipe] {
@@ -55,5 +58,7 @@ pub fn build(
     recipe.assemble(data, options, seed)
 }
 
+#[cfg(test)]
+mod domain_tests;
 #[cfg(test)]
 mod tests;

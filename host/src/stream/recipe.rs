@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Benchmark, Scenario, StreamError, StreamOptions, split};
+use super::{Benchmark, Samples, Scenario, StreamError, StreamOptions, domains, split};
 use crate::augment::{ChannelStatistics, Pixels, TrainAugment};
 use crate::data::DataPair;
 
@@ -26,38 +26,99 @@ pub struct Recipe {
 }
 
 /// How experiences are cut out of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Construction {
     /// The class order, cut into `experiences` runs of equal length.
     Split { experiences: usize },
+    /// The whole data set in every experience, its pixels permuted anew.
+    Permuted { experiences: usize },
+    /// The whole data set in every experience, rotated by an angle from `[0, degrees_below)`.
+    Rotated { experiences: usize, degrees_below: f64 },
+    /// Groups that differ by a permutation, rotated by each of the angles in turn; so many training
+    /// and test images in each experience.
+    Groups { groups: usize, angles: &'static [f64], train: usize, test: usize },
 }
 
-/// Sources: design section 7; algorithms section 5.2 (S-MNIST) and 1.7 (no normalisation, no
-/// augmentation).
+/// What rows of the MNIST family leave open: split by classes, batch 10, one epoch, no normalisation
+/// and no augmentation (algorithms section 1.7).
+const PLAIN: Recipe = Recipe {
+    name: "",
+    about: "",
+    data: "",
+    scenario: Scenario::ClassIl,
+    construction: Construction::Split { experiences: 5 },
+    epochs: 1,
+    batch: 10,
+    drop_last: false,
+    statistics: &[],
+    train_augment: TrainAugment { crop_padding: 0, flip: false },
+};
+
+/// Sources: design section 7; algorithms sections 5.2 and 3.0.6 (`known-similarity`).
 pub(super) const SHIPPED: &[Recipe] = &[
     Recipe {
         name: "split-digits",
         about: "bundled 8x8 digits, 5 experiences of 2 classes, batch 10, 10 epochs",
         data: "digits",
-        scenario: Scenario::ClassIl,
-        construction: Construction::Split { experiences: 5 },
         epochs: 10,
-        batch: 10,
-        drop_last: false,
-        statistics: &[],
-        train_augment: TrainAugment { crop_padding: 0, flip: false },
+        ..PLAIN
     },
     Recipe {
         name: "split-mnist",
         about: "MNIST, 5 experiences of 2 classes, batch 10, 1 epoch",
         data: "mnist",
-        scenario: Scenario::ClassIl,
-        construction: Construction::Split { experiences: 5 },
-        epochs: 1,
-        batch: 10,
-        drop_last: false,
-        statistics: &[],
-        train_augment: TrainAugment { crop_padding: 0, flip: false },
+        ..PLAIN
+    },
+    Recipe {
+        name: "split-fmnist",
+        about: "Fashion-MNIST, 5 experiences of 2 classes, batch 10, 1 epoch",
+        data: "fmnist",
+        ..PLAIN
+    },
+    Recipe {
+        name: "perm-mnist",
+        about: "MNIST in 20 pixel permutations, batch 128, 1 epoch",
+        data: "mnist",
+        scenario: Scenario::DomainIl,
+        construction: Construction::Permuted { experiences: 20 },
+        batch: 128,
+        ..PLAIN
+    },
+    Recipe {
+        name: "rot-mnist",
+        about: "MNIST at 20 angles from 0 to 180 degrees, batch 128, 1 epoch",
+        data: "mnist",
+        scenario: Scenario::DomainIl,
+        construction: Construction::Rotated { experiences: 20, degrees_below: 180.0 },
+        batch: 128,
+        ..PLAIN
+    },
+    Recipe {
+        name: "known-similarity",
+        about: "MNIST, 3 groups (permutations) x 3 angles of 6,000 images, batch 10, 1 epoch",
+        data: "mnist",
+        scenario: Scenario::DomainIl,
+        construction: Construction::Groups {
+            groups: 3,
+            angles: &[0.0, 20.0, 40.0],
+            train: 6000,
+            test: 2000,
+        },
+        ..PLAIN
+    },
+    Recipe {
+        name: "known-similarity-digits",
+        about: "bundled digits, 3 groups x 3 angles of 600 images, batch 10, 5 epochs",
+        data: "digits",
+        scenario: Scenario::DomainIl,
+        construction: Construction::Groups {
+            groups: 3,
+            angles: &[0.0, 20.0, 40.0],
+            train: 600,
+            test: 200,
+        },
+        epochs: 5,
+        ..PLAIN
     },
 ];
 
@@ -73,9 +134,21 @@ impl Recipe {
         seed: u64,
     ) -> Result<Benchmark, StreamError> {
         let class_order = options.class_order.resolve(data.train.classes, seed)?;
-        let parts = match self.construction {
-            Construction::Split { experiences } => split::split(&data, &class_order, experiences)?,
+        let (parts, samples) = match self.construction {
+            Construction::Split { experiences } => {
+                (split::split(&data, &class_order, experiences)?, Samples::Rows)
+            }
+            Construction::Permuted { experiences } => domains::permuted(&data, experiences, seed)?,
+            Construction::Rotated { experiences, degrees_below } => {
+                domains::rotated(&data, experiences, degrees_below, seed)?
+            }
+            Construction::Groups { groups, angles, train, test } => {
+                domains::groups(&data, groups, angles, (train, test), seed)?
+            }
         };
+        if self.scenario == Scenario::TaskFree && matches!(samples, Samples::Transformed(_)) {
+            return Err(StreamError::TaskFreeTransforms);
+        }
         let (experiences, validation) = split::hold_out(&data, parts, options.validation)?;
         let benchmark = Benchmark {
             name: self.name.to_owned(),
@@ -84,6 +157,7 @@ impl Recipe {
             class_positions: split::positions(&class_order),
             class_order,
             experiences,
+            samples,
             validation,
             pixels: Pixels::new(data.train.shape, data.scale, self.statistics, self.train_augment),
             default_epochs: self.epochs,

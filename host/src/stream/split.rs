@@ -43,7 +43,7 @@ pub(super) fn split(
                     return Err(StreamError::NoSamples { experience, classes, part });
                 }
             }
-            Ok(Experience { train, test, classes })
+            Ok(Experience { train, test, classes, group: None })
         })
         .collect()
 }
@@ -66,9 +66,12 @@ pub(super) fn hold_out(
     }
     let mut validation = Vec::new();
     for (number, experience) in experiences.iter_mut().enumerate() {
-        let chosen = choose(&data.train, &experience.train, fraction);
+        // An id stands for the same row in every experience that shows it.
+        let row = |id: &u32| *id % data.train.len() as u32;
+        let rows: Vec<u32> = experience.train.iter().map(row).collect();
+        let chosen = choose(&data.train, &rows, fraction);
         let (held_out, train) =
-            experience.train.iter().partition::<Vec<u32>, _>(|index| chosen[**index as usize]);
+            experience.train.iter().partition::<Vec<u32>, _>(|id| chosen[row(id) as usize]);
         if held_out.is_empty() || train.is_empty() {
             return Err(StreamError::ValidationEmpties {
                 fraction,

@@ -15,9 +15,14 @@ pub fn check(declaration: &Declaration, benchmark: &Benchmark, memory: bool) -> 
     unique("request", declaration.requests.iter().map(|r| r.name.as_str()))?;
     unique("column", declaration.columns.iter().map(|c| c.name.as_str()))?;
     unique("scalar", declaration.scalars.iter().map(String::as_str))?;
-    if let Some(view) = declaration.views.iter().find(|v| v.needs == ViewNeeds::TrueGroup) {
-        let name = &view.name;
-        return Err(format!("view `{name}` needs the true group, which no benchmark tells yet"));
+    if let Some(view) = declaration.views.iter().find(|v| v.needs == ViewNeeds::TrueGroup)
+        && !benchmark.has_groups()
+    {
+        let (view, name) = (&view.name, &benchmark.name);
+        return Err(format!(
+            "view `{view}` needs the true group, which benchmark `{name}` does not have; choose one \
+             with known groups, such as `known-similarity`"
+        ));
     }
     let columns: BTreeSet<&str> = declaration.columns.iter().map(|c| c.name.as_str()).collect();
     for request in &declaration.requests {

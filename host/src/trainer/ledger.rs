@@ -18,8 +18,10 @@ pub enum Activity {
     Boundary,
     /// Saving the learner's state for scoring.
     Save,
-    /// Fresh instances, predictions and their accuracies.
+    /// Fresh instances and their answers, hand-over included.
     Evaluation,
+    /// The host's side of scoring: making test inputs, reading answers.
+    Scoring,
     /// Writing results.
     Results,
 }
@@ -34,6 +36,7 @@ impl Activity {
             Activity::Boundary => "boundary",
             Activity::Save => "save",
             Activity::Evaluation => "evaluation",
+            Activity::Scoring => "scoring",
             Activity::Results => "results",
         }
     }

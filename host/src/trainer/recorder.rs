@@ -20,7 +20,7 @@ use crate::run::{
     After, Event, EventKind, Fault, LearnerEvent, Machine, Outcome, Predictions, Resources,
     RunError, RunFolder, RunPlan, Summary, ViewSummary, utc_text,
 };
-use crate::score::{Row, ScoreFault, Scorer, accuracy_row, scenarios_of, summarise};
+use crate::score::{Around, Row, ScoreFault, Scorer, accuracy_row, scenarios_of, summarise};
 use crate::stream::{Benchmark, Scenario};
 use crate::worker::{LearnerPort, Tier, Usage};
 
@@ -277,14 +277,15 @@ impl Observer for Recorder<'_> {
             .map_err(|fault| fault_of(&desk.world, Op::SAVE, fault))?;
         let state = std::mem::take(&mut desk.saved);
         let (scorer, mut opener) = self.scoring.take().expect("views are declared before training");
-        let scored = ledger.time(Activity::Evaluation, || {
+        let scored = {
             let mut open = |create: &_| opener.open(create);
             let mut look = |scored: &dyn LearnerPort| {
                 let others: &[&dyn LearnerPort] = &[&*port, scored];
                 self.watch_memory(others);
             };
-            scorer.score(&state, after, &mut open, &mut look)
-        });
+            let around = Around { open: &mut open, look: &mut look, ledger: &mut *ledger };
+            scorer.score(&state, after, around)
+        };
         self.scoring = Some((scorer, opener));
         desk.saved = state;
         for view in scored.map_err(score_fault)? {

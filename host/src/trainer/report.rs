@@ -109,11 +109,11 @@ impl World {
         let Some(memory) = memory else { return };
         for (row, item) in batch.iter().enumerate() {
             let Item::Train { experience, index } = *item else { continue };
-            let image = benchmark.train_image(experience as usize, index);
+            let image = benchmark.train_image(index);
             let sample = Sample {
                 image: &image,
                 label: benchmark.label(true, index),
-                uid: benchmark.uid(experience as usize, index),
+                uid: benchmark.uid(index),
                 experience,
                 group: 0,
             };

@@ -163,7 +163,7 @@ impl Desk {
         memory
             .replace(uids, |uid| {
                 let index = benchmark.find_uid(experience as usize, uid).filter(|_| allowed)?;
-                let image = benchmark.train_image(experience as usize, index).into_owned();
+                let image = benchmark.train_image(index).into_owned();
                 let label = benchmark.label(true, index);
                 Some(SampleBuf { image, label, uid, experience, group: 0 })
             })

@@ -10,7 +10,7 @@ use crate::stream::Benchmark;
 /// One sample, wherever it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// Of a training set, by index into the data.
+    /// Of the stream, by its id.
     Train { experience: u32, index: u32 },
     /// Of the memory.
     Slot(u32),
@@ -108,7 +108,7 @@ impl World {
 
     pub fn uid(&self, item: Item) -> u64 {
         match item {
-            Item::Train { experience, index } => self.benchmark.uid(experience as usize, index),
+            Item::Train { index, .. } => self.benchmark.uid(index),
             Item::Slot(slot) => self.held().uid(slot),
         }
     }
@@ -123,9 +123,7 @@ impl World {
     /// Calls `f` with the pixels of a sample.
     pub fn with_image<R>(&self, item: Item, f: impl FnOnce(&[u8]) -> R) -> R {
         match item {
-            Item::Train { experience, index } => {
-                f(&self.benchmark.train_image(experience as usize, index))
-            }
+            Item::Train { index, .. } => f(&self.benchmark.train_image(index)),
             Item::Slot(slot) => f(self.held().image(slot)),
         }
     }

@@ -5,7 +5,7 @@ use perdura::augment::TrainAugment;
 use perdura::data::{DataPair, Dataset, ImageShape};
 use perdura::memory::{Capacity, ReplayMemory};
 use perdura::run::{After, Fault};
-use perdura::score::{Scorer, ViewPredictions};
+use perdura::score::{Around, Scorer, ViewPredictions};
 use perdura::stream::{Benchmark, Construction, Recipe, Scenario, StreamOptions};
 use perdura::trainer::{
     Desk, Ledger, Observer, Place, Trainer, World, check_declaration, declared,
@@ -160,13 +160,15 @@ pub struct Setup {
     pub augment: bool,
     pub validation: f64,
     pub seed: u64,
+    pub construction: Construction,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let (online, augment, validation, seed) = (false, false, 0.0, 0);
         let (scenario, epochs, memory) = (Scenario::ClassIl, 1, None);
-        Setup { scenario, epochs, memory, online, augment, validation, seed }
+        let construction = Construction::Split { experiences: 3 };
+        Setup { scenario, epochs, memory, online, augment, validation, seed, construction }
     }
 }
 
@@ -181,7 +183,7 @@ impl Setup {
             about: "",
             data: "toy",
             scenario: self.scenario,
-            construction: Construction::Split { experiences: 3 },
+            construction: self.construction,
             epochs: self.epochs,
             batch: BATCH,
             drop_last: false,
@@ -303,12 +305,13 @@ impl Observer for Watcher {
         after: After,
         port: &mut dyn LearnerPort,
         desk: &mut Desk,
-        _: &mut Ledger,
+        ledger: &mut Ledger,
     ) -> Result<(), Box<Fault>> {
         desk.saved.clear();
         port.call(Op::SAVE, &MessageBuf::new(), desk, &mut MessageBuf::new()).unwrap();
         let mut open = |create: &CreateMsg| Ok((self.scoring)(create));
-        let scored = self.scorer.score(&desk.saved, after, &mut open, &mut |_| {}).unwrap();
+        let around = Around { open: &mut open, look: &mut |_| {}, ledger };
+        let scored = self.scorer.score(&desk.saved, after, around).unwrap();
         self.scores.push((after, scored));
         Ok(())
     }

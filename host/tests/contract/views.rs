@@ -1,6 +1,7 @@
 //! HAT: a network that must be told the task, beside one that must not.
 
 use super::harness::*;
+use perdura::stream::{Construction, Scenario};
 use perdura_sdk::prelude::*;
 
 #[derive(Default)]
@@ -46,6 +47,7 @@ fn hat_is_told_the_task_in_its_own_view_alone() {
     assert_eq!(masked.task_class, first_of_task);
 }
 
+/// SG-CLS beside its oracle: a view that is told the true group of each test sample.
 #[derive(Default)]
 struct Oracle;
 
@@ -53,14 +55,54 @@ impl Toy for Oracle {
     fn declare() -> Declaration {
         let needs = ViewNeeds::TrueGroup;
         let view = View { name: "oracle".into(), needs, until_opened: false };
-        Declaration::new().special_view(view)
+        let replay = Request::memory("replay", 4);
+        Declaration::new().request(replay).special_view(view).view("main")
     }
+
+    fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
+        let told =
+            |rows: &Rows<'_>| rows.groups().is_some_and(|groups| groups.iter().any(|&g| g > 0));
+        say("told", (told(&step.current), told(step.draw("replay")?)));
+        Ok(StepReport::new())
+    }
+
+    fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {
+        assert!(query.task_labels.is_none());
+        say(query.view, query.groups.is_some());
+        for row in 0..query.inputs.len() / 16 {
+            let class = query.groups.map_or(5, |groups| groups[row]);
+            logits.as_mut_slice()[row * CLASSES as usize + class as usize] = 1.0;
+        }
+        Ok(())
+    }
+}
+
+/// Four experiences: group 0, group 1, and both again a quarter turn on.
+fn two_groups() -> Setup {
+    let construction = Construction::Groups { groups: 2, angles: &[0.0, 90.0], train: 12, test: 6 };
+    Setup { scenario: Scenario::DomainIl, construction, ..Setup::memory(20) }
+}
+
+#[test]
+fn the_true_group_is_told_to_the_view_that_needs_it_alone() {
+    let ran = two_groups().run::<Oracle>().unwrap();
+    assert_eq!(ran.said("told"), ["(false, false)"; 12], "training tells no group");
+    assert_eq!(ran.said("oracle"), ["true"; 5]);
+    assert_eq!(ran.said("main"), ["false"; 5]);
+    let (_, views) = ran.scores.last().unwrap();
+    let [oracle, main] = &views[..] else { panic!("two views") };
+    let (oracle, main) = (oracle.predictions.as_ref().unwrap(), main.predictions.as_ref().unwrap());
+    let group: Vec<u16> = oracle.experience.iter().map(|experience| experience % 2).collect();
+    assert_eq!(oracle.class, group);
+    assert_eq!(main.class, [5; 24]);
 }
 
 #[test]
 fn a_view_that_nobody_could_score_is_refused() {
-    let error = Setup::default().run::<Oracle>().err().unwrap();
-    assert_eq!(error, "view `oracle` needs the true group, which no benchmark tells yet");
+    let error = Setup::memory(20).run::<Oracle>().err().unwrap();
+    for part in ["view `oracle` needs the true group", "benchmark `toy`", "`known-similarity`"] {
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 /// Joint training: the stream is the union.

@@ -51,7 +51,7 @@ fn folder() -> TempDir {
 fn refused(name: &str, bytes: &[u8]) -> String {
     let folder = folder();
     fs::write(folder.path().join(name), bytes).unwrap();
-    let message = load(folder.path()).unwrap_err().to_string();
+    let message = load("mnist", folder.path()).unwrap_err().to_string();
     assert!(message.contains(name), "{message}");
     message
 }
@@ -66,7 +66,7 @@ fn check_parts(message: &str, parts: &[&str]) {
 #[test]
 fn plain_files_are_read() {
     let folder = folder();
-    let data = load(folder.path()).unwrap();
+    let data = load("mnist", folder.path()).unwrap();
     assert_eq!(data.train.labels, [5, 0, 4]);
     assert_eq!(data.test.labels, [7, 2]);
     assert_eq!(data.train.image(2), [2; 784]);
@@ -85,14 +85,29 @@ fn packed_files_in_a_folder_of_their_own_are_read() {
             fs::remove_file(entry.path()).unwrap();
         }
     }
-    assert_eq!(load(folder.path()).unwrap().train.image(1), [1; 784]);
+    assert_eq!(load("mnist", folder.path()).unwrap().train.image(1), [1; 784]);
+}
+
+#[test]
+fn fashion_mnist_is_read_from_its_own_folder_alone() {
+    let folder = folder();
+    let message = load("fmnist", folder.path()).unwrap_err().to_string();
+    check_parts(&message, &[&format!("{}/fmnist/{TRAIN_IMAGES}", folder.path().display())]);
+    fs::create_dir(folder.path().join("fmnist")).unwrap();
+    for entry in fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+        if entry.path().is_file() {
+            fs::rename(entry.path(), folder.path().join("fmnist").join(entry.file_name())).unwrap();
+        }
+    }
+    let data = load("fmnist", folder.path()).unwrap();
+    assert_eq!((data.name.as_str(), data.train.labels), ("fmnist", vec![5, 0, 4]));
 }
 
 #[test]
 fn a_missing_file_says_where_it_was_sought() {
     let folder = folder();
     fs::remove_file(folder.path().join(TRAIN_LABELS)).unwrap();
-    let message = load(folder.path()).unwrap_err().to_string();
+    let message = load("mnist", folder.path()).unwrap_err().to_string();
     let path = folder.path().display().to_string();
     let looked = format!("{path}/mnist/{TRAIN_LABELS}.gz, {path}/{TRAIN_LABELS}");
     check_parts(&message, &[&looked, "--data-dir", "PERDURA_DATA"]);
@@ -169,7 +184,7 @@ fn a_folder_in_place_of_a_file_counts_as_missing() {
     let folder = folder();
     fs::remove_file(folder.path().join(TRAIN_LABELS)).unwrap();
     fs::create_dir(folder.path().join(TRAIN_LABELS)).unwrap();
-    assert!(matches!(load(folder.path()), Err(DataError::Missing { .. })));
+    assert!(matches!(load("mnist", folder.path()), Err(DataError::Missing { .. })));
 }
 
 /// The published files, where a folder is named; sizes and first labels as published.
@@ -179,7 +194,7 @@ fn the_published_files_are_read() {
         eprintln!("SKIPPED the_published_files_are_read: PERDURA_DATA is not set");
         return;
     };
-    let data = load(Path::new(&folder)).unwrap();
+    let data = load("mnist", Path::new(&folder)).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
     assert_eq!(data.train.labels[..5], [5, 0, 4, 1, 9]);
     assert_eq!(data.test.labels[..5], [7, 2, 1, 0, 4]);
