@@ -32,6 +32,17 @@ fn write_all(folder: &Path, files: &BTreeMap<&str, Vec<u8>>) {
 const MNIST_RUN: &str =
     "run nearest-mean --benchmark split-mnist --batch 2 --data-dir ../data --out out";
 
+#[test]
+fn fashion_mnist_lies_in_a_folder_of_its_own() {
+    let sandbox = Sandbox::new();
+    let line = MNIST_RUN.replace("split-mnist", "split-fmnist");
+    write_all(&sandbox.path("data"), &tiny_mnist());
+    sandbox.line(&line).refused(&["fmnist/train-images-idx3-ubyte"]);
+    std::fs::create_dir(sandbox.path("data/fmnist")).expect("the folder is new");
+    write_all(&sandbox.path("data/fmnist"), &tiny_mnist());
+    sandbox.line(&line).expect(0);
+}
+
 /// Name of the file, what happens to it, and words of the error.
 type Damage = (&'static str, fn(&mut Vec<u8>), &'static [&'static str]);
 

@@ -7,3 +7,4 @@ mod determinism;
 mod faults;
 mod golden;
 mod loading;
+mod streams;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[command(name = "perdura", version, about, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 all went well; 1 a run failed, its results so far are kept; \
-    2 the input was refused and nothing was started."
+    2 the input was refused and nothing was started. `benchmarks diff`: 1 the streams differ."
 )]
 pub struct Cli {
     /// Show more of what happens (-v: steps of the host, -vv: everything).
@@ -29,7 +29,7 @@ pub enum Command {
     /// List, inspect, create and build plugins.
     #[command(subcommand)]
     Plugins(PluginsCommand),
-    /// List and inspect benchmarks.
+    /// List, inspect, lock and compare benchmarks.
     #[command(subcommand)]
     Benchmarks(BenchmarksCommand),
     /// The process of one run; started by the host.
@@ -108,6 +108,9 @@ pub struct SetupArgs {
     /// Threads a learner may use.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// Refuse streams that are not in this file of `benchmarks lock`.
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
     #[command(flatten)]
     pub stream: StreamArgs,
     #[command(flatten)]
@@ -139,6 +142,9 @@ pub struct StreamArgs {
     /// No second pass over a finished experience.
     #[arg(long)]
     pub online: bool,
+    /// Steps between two scores of a task-free stream; by default every 8,000 samples.
+    #[arg(long, value_name = "STEPS")]
+    pub score_every: Option<u64>,
 }
 
 /// What a learner may take before it is ended.
@@ -253,17 +259,46 @@ pub enum BenchmarksCommand {
     Inspect {
         /// Benchmark.
         name: String,
-        /// Folder with data sets.
-        #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
-        data_dir: Option<PathBuf>,
-        /// Seed of a seeded class order.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
         #[command(flatten)]
-        stream: StreamArgs,
+        making: MakingArgs,
         #[arg(long, default_value = "text")]
         format: Format,
     },
+    /// Write down which samples a benchmark streams and how it shows them, so that others can check.
+    Lock {
+        /// Benchmark.
+        name: String,
+        /// Seeds to lock: `0..5`, `1,2,7` or one number; without it, that of --seed.
+        #[arg(long)]
+        seeds: Option<String>,
+        /// File to write; standard output without it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        making: MakingArgs,
+    },
+    /// Show in what two streams differ; exit code 1 if they do.
+    Diff {
+        /// Lock file or benchmark.
+        a: String,
+        /// Lock file or benchmark.
+        b: String,
+        #[command(flatten)]
+        making: MakingArgs,
+    },
+}
+
+/// What a benchmark is made from.
+#[derive(Args, Debug)]
+pub struct MakingArgs {
+    /// Folder with data sets.
+    #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Seed of everything that is drawn.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub stream: StreamArgs,
 }
 
 #[derive(Args, Debug)]

@@ -4,7 +4,7 @@ use crate::planning::PlanError;
 use crate::plugin::LoadError;
 use crate::run::RunError;
 use crate::scaffold::ScaffoldError;
-use crate::stream::StreamError;
+use crate::stream::{LockError, StreamError};
 use crate::trainer::ExecuteError;
 
 /// A command that could not be carried out.
@@ -16,6 +16,8 @@ pub enum CliError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Stream(#[from] StreamError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]

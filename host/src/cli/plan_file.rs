@@ -4,7 +4,8 @@
 //! benchmark = "split-digits"
 //! memory = 200                # or "64KiB"
 //! seeds = "0..5"
-//! epochs = 10                 # optional, like batch, drop_last, class_order, eval_head, validation, online
+//! epochs = 10                 # optional, like batch, drop_last, class_order, eval_head, validation, online,
+//!                             # score_every, lock (a file of `benchmarks lock`)
 //!
 //! [[method]]
 //! id = "cls-er"
@@ -14,7 +15,7 @@
 //! ```
 
 use serde::Deserialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::SetupArgs;
 use super::compare::Arm;
@@ -33,6 +34,8 @@ struct PlanFile {
     eval_head: Option<String>,
     validation: Option<f64>,
     online: Option<bool>,
+    lock: Option<PathBuf>,
+    score_every: Option<u64>,
     threads: Option<usize>,
     method: Vec<Method>,
 }
@@ -85,6 +88,7 @@ fn arm(file: &PlanFile, method: &Method, given: &SetupArgs) -> Result<Arm, CliEr
     setup.memory = method.memory.as_ref().or(file.memory.as_ref()).map(Memory::text);
     setup.preset = method.preset.clone().unwrap_or_else(|| "auto".into());
     setup.threads = file.threads.unwrap_or(given.threads);
+    setup.lock = file.lock.clone().or(given.lock.clone());
     let stream = &mut setup.stream;
     (stream.epochs, stream.batch, stream.drop_last) = (file.epochs, file.batch, file.drop_last);
     if let Some(order) = &file.class_order {
@@ -95,6 +99,7 @@ fn arm(file: &PlanFile, method: &Method, given: &SetupArgs) -> Result<Arm, CliEr
     }
     stream.validation = file.validation.unwrap_or(0.0);
     stream.online = file.online.unwrap_or(false);
+    stream.score_every = file.score_every;
     setup.set.clear();
     for (key, value) in &method.set {
         let value = serde_json::to_string(value)
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_plan_file_names_arms() {
-        let text = "benchmark = \"split-mnist\"\nmemory = \"1MB\"\nseeds = \"0..2\"\nepochs = 2\n\
+        let text = "benchmark = \"split-mnist\"\nmemory = \"1MB\"\nlock = \"l.json\"\nseeds = \"0..2\"\nepochs = 2\n\
                     [[method]]\nid = \"er\"\nname = \"er, fast\"\nset = { lr = 0.5 }\n[[method]]\nid = \"sgd\"\nmemory = 3\n";
         let (arms, seeds) = parse(text).unwrap();
         assert_eq!(seeds, "0..2");
@@ -125,6 +130,7 @@ mod tests {
         assert_eq!((arms[0].name.as_deref(), &arms[1].name), (Some("er, fast"), &None));
         assert_eq!(arms[0].setup.set, ["lr=0.5"]);
         assert_eq!(arms[0].setup.memory.as_deref(), Some("1MB"));
+        assert_eq!(arms[1].setup.lock.as_deref(), Some(Path::new("l.json")));
         assert_eq!(arms[1].setup.memory.as_deref(), Some("3"));
         assert_eq!(arms[1].setup.stream.epochs, Some(2));
     }

@@ -20,8 +20,12 @@ struct Bars {
     all: MultiProgress,
     total: ProgressBar,
     bars: Vec<Option<ProgressBar>>,
-    accuracies: Vec<Option<f64>>,
+    /// Of the first view and scenario at the last moment that was scored.
+    accuracies: Vec<Option<(Moment, f64)>>,
 }
+
+/// Experience or step after which a score was taken.
+type Moment = (Option<u32>, Option<u64>);
 
 impl Bars {
     fn new(jobs: usize) -> Self {
@@ -50,19 +54,19 @@ impl Watcher for Bars {
                 bar.set_length(progress.steps);
                 bar.set_position(progress.step);
                 let accuracy = self.accuracies[job]
-                    .map_or_else(String::new, |a| format!(", {:.1} %", 100.0 * a));
-                let (at, of) = (progress.experience + 1, progress.experiences);
+                    .map_or_else(String::new, |(_, a)| format!(", {:.1} %", 100.0 * a));
+                let experience = match (progress.experience + 1, progress.experiences) {
+                    (_, 1) => String::new(),
+                    (at, of) => format!(", experience {at}/{of}"),
+                };
                 let speed = progress.steps_per_second;
-                bar.set_message(format!(
-                    "steps, experience {at}/{of}, {speed:.0} steps/s{accuracy}"
-                ));
+                bar.set_message(format!("steps{experience}, {speed:.0} steps/s{accuracy}"));
             }
             Line::Event(event) => {
-                if let EventKind::Scored { accuracy, .. } = &event.what {
-                    self.accuracies[job] = self.accuracies[job].or_else(|| mean(accuracy));
-                }
-                if let EventKind::ExperienceBegun { .. } = &event.what {
-                    self.accuracies[job] = None;
+                if let EventKind::Scored { after, step, accuracy, .. } = &event.what {
+                    let moment = (*after, *step);
+                    let known = self.accuracies[job].filter(|(last, _)| *last == moment);
+                    self.accuracies[job] = known.or_else(|| Some((moment, mean(accuracy)?)));
                 }
             }
         }
@@ -92,11 +96,16 @@ impl Watcher for Lines {
     fn line(&mut self, job: usize, line: &Line) {
         let name = &self.names[job];
         if let Line::Event(event) = line
-            && let EventKind::Scored { after: Some(after), view, scenario, accuracy } = &event.what
+            && let EventKind::Scored { after, step, view, scenario, accuracy } = &event.what
         {
-            let accuracy = mean(&accuracy[..accuracy.len().min(*after as usize + 1)]);
+            let (moment, known) = match (after, step) {
+                (Some(after), _) => (format!("experience {}", after + 1), *after as usize + 1),
+                (None, Some(step)) => (format!("step {step}"), accuracy.len()),
+                (None, None) => return,
+            };
+            let accuracy = mean(&accuracy[..accuracy.len().min(known)]);
             let accuracy = accuracy.map_or_else(|| "-".into(), |a| format!("{:.2} %", 100.0 * a));
-            eprintln!("{name}: after experience {}: {view} {scenario} {accuracy}", after + 1);
+            eprintln!("{name}: after {moment}: {view} {scenario} {accuracy}");
         }
     }
 

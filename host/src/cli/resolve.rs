@@ -29,6 +29,7 @@ pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
         device: args.device.clone(),
         threads: args.threads,
         stream: stream_options(&args.stream)?,
+        lock: args.lock.clone(),
         deadlines,
         limits,
     })
@@ -52,6 +53,7 @@ pub fn stream_options(flags: &StreamArgs) -> Result<StreamOptions, CliError> {
         eval_head: flags.eval_head.parse().map_err(wrong)?,
         validation: flags.validation,
         online: flags.online,
+        score_every: flags.score_every,
     })
 }
 

@@ -21,6 +21,7 @@ fn mixed_settings(method: &MethodRuns<'_>) -> Option<String> {
         let mut plan = run.plan.clone();
         plan.seed = 0;
         plan.stream.class_order.clear();
+        plan.stream.sha256.clear();
         plan
     };
     let first = method.runs.first()?;
@@ -76,6 +77,8 @@ fn stream_differences(a: &RunPlan, b: &RunPlan) -> Vec<String> {
             ("eval-head", stream.eval_head.clone()),
             ("validation", stream.validation.to_string()),
             ("online", stream.online.to_string()),
+            ("samples", plan.stream.sha256.chars().take(8).collect()),
+            ("score-every", stream.score_every.map_or("-".into(), |steps| steps.to_string())),
         ]
     };
     let both = settings(a).into_iter().zip(settings(b));

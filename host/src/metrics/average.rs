@@ -23,6 +23,19 @@ pub fn learning_accuracy(matrix: &AccuracyMatrix) -> Option<f64> {
     mean((0..matrix.experiences()).map(|trained| matrix.after(trained, trained)))
 }
 
+/// Mean of the last row, for a matrix whose rows are points in time and not experiences: accuracy at
+/// the end of a stream without boundaries.
+pub fn final_accuracy(matrix: &AccuracyMatrix) -> Option<f64> {
+    mean(matrix.rows.last()?.iter().copied())
+}
+
+/// Mean over all rows of the mean of each, for the same kind of matrix: accuracy averaged over time.
+/// Source: anytime average accuracy (AAA) of online streams, Caccia et al. 2022, "New Insights on
+/// Reducing Abrupt Representation Change in Online Continual Learning".
+pub fn anytime_accuracy(matrix: &AccuracyMatrix) -> Option<f64> {
+    mean(matrix.rows.iter().map(|row| mean(row.iter().copied())))
+}
+
 /// Mean over the experiences trained so far.
 fn average_after(matrix: &AccuracyMatrix, trained: usize) -> Option<f64> {
     mean((0..=trained).map(|tested| matrix.after(trained, tested)))
@@ -42,6 +55,21 @@ mod tests {
         assert_eq!(average_incremental_accuracy(&matrix), Some(2.5625 / 3.0));
         // (1 + 0.875 + 0.75) / 3.
         assert_eq!(learning_accuracy(&matrix), Some(0.875));
+    }
+
+    #[test]
+    fn rows_in_time_are_averaged_whole() {
+        // Four points in time, two test sets.
+        let rows = [[0.5, 0.0], [0.5, 0.5], [1.0, 0.5], [0.75, 1.0]];
+        let rows = rows.map(|row| row.map(Some).to_vec()).to_vec();
+        let mut matrix = AccuracyMatrix { initial: vec![None; 2], rows };
+        assert_eq!(final_accuracy(&matrix), Some(0.875));
+        // (0.25 + 0.5 + 0.75 + 0.875) / 4.
+        assert_eq!(anytime_accuracy(&matrix), Some(0.59375));
+        matrix.rows[0][1] = None;
+        assert_eq!((final_accuracy(&matrix), anytime_accuracy(&matrix)), (Some(0.875), None));
+        assert_eq!(final_accuracy(&AccuracyMatrix::default()), None);
+        assert_eq!(anytime_accuracy(&AccuracyMatrix::default()), None);
     }
 
     #[test]

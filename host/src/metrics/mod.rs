@@ -13,7 +13,10 @@ mod recency;
 mod transfer;
 
 pub use accuracy::{accuracy, task_accuracy};
-pub use average::{average_accuracy, average_incremental_accuracy, learning_accuracy};
+pub use average::{
+    anytime_accuracy, average_accuracy, average_incremental_accuracy, final_accuracy,
+    learning_accuracy,
+};
 pub use calibration::{expected_calibration_error, negative_log_likelihood};
 pub use matrix::AccuracyMatrix;
 pub use prediction::{Prediction, Truth};

@@ -1,7 +1,7 @@
 //! Why a plan could not be made.
 
 use crate::plugin::LoadError;
-use crate::stream::StreamError;
+use crate::stream::{LockError, StreamError};
 use crate::worker::CallFault;
 
 /// Something about a plan was refused; nothing has been written.
@@ -11,6 +11,8 @@ pub enum PlanError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Stream(#[from] StreamError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     #[error("a learner needs at least 1 thread, found 0; choose --threads 1 or more")]
     NoThreads,
     #[error("{method} has no preset `{found}`{hint}; it has: {known}")]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::memory::Capacity;
 use crate::plugin::{Cache, Found, LoadError, SearchPath, describe_cached};
 use crate::run::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
-use crate::stream::{self, Benchmark, StreamError, StreamOptions};
+use crate::stream::{self, Benchmark, Lock, StreamContent, StreamError, StreamOptions};
 use crate::trainer::{check_declaration, context_of, declared, memory_of};
 use crate::worker::{Deadlines, Limits, NoServices, SpawnOptions, describe, spawn};
 
@@ -37,6 +37,8 @@ pub struct Setup {
     pub threads: usize,
     /// What is `None` comes from the preset, then from the benchmark.
     pub stream: StreamOptions,
+    /// A lock file that every stream must be in.
+    pub lock: Option<PathBuf>,
     pub deadlines: Deadlines,
     pub limits: Limits,
 }
@@ -54,6 +56,7 @@ impl Setup {
             device: "flex".into(),
             threads: 1,
             stream: StreamOptions::default(),
+            lock: None,
             deadlines: Deadlines::default(),
             limits: Limits::default(),
         }
@@ -105,10 +108,15 @@ pub fn plans_on(
     });
     let preset = choose_preset(&description, setup, memory)?;
     let config = settings::config(&description, preset, &setup.set)?;
+    let lock = setup.lock.as_deref().map(|path| Lock::read(path).map(|lock| (path, lock)));
+    let lock = lock.transpose()?;
     let mut resolved: Vec<Resolved> = Vec::with_capacity(seeds.len());
     for &seed in seeds {
         let options = stream_options(&setup.stream, preset);
         let benchmark = build(&options, seed)?;
+        if let Some((path, lock)) = &lock {
+            lock.check(path, &benchmark, seed)?;
+        }
         let plan = RunPlan {
             format: RunPlan::FORMAT,
             method: found.manifest.id.clone(),
@@ -221,6 +229,8 @@ fn stream_settings(benchmark: &Benchmark, options: &StreamOptions) -> StreamSett
         eval_head: benchmark.eval_head.to_string(),
         validation: options.validation,
         online: options.online,
+        score_every: benchmark.score_every,
+        sha256: StreamContent::of(benchmark).sha256(),
     }
 }
 

@@ -38,9 +38,12 @@ pub enum EventKind {
         experience: u32,
         steps: u64,
     },
-    /// Accuracy on each experience; `after` is `None` before training.
+    /// Accuracy on each experience, after an experience or, where boundaries are not told, after so
+    /// many steps; both are `None` before training.
     Scored {
         after: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<u64>,
         view: String,
         scenario: String,
         accuracy: Vec<Option<f64>>,

@@ -77,6 +77,10 @@ pub struct StreamSettings {
     /// Fraction of the training data held out.
     pub validation: f64,
     pub online: bool,
+    /// Steps between two scores; `None` where scores come at boundaries.
+    pub score_every: Option<u64>,
+    /// Hash of class order, sample ids, transforms and phases, as `perdura benchmarks lock` has it.
+    pub sha256: String,
 }
 
 /// Size of the replay memory: `{"samples": 200}` or `{"bytes": 65536}`.
@@ -107,6 +111,7 @@ impl StreamSettings {
             eval_head: self.eval_head.parse()?,
             validation: self.validation,
             online: self.online,
+            score_every: self.score_every,
         })
     }
 }

@@ -19,13 +19,16 @@ pub enum After {
     Initial,
     /// After training on this experience, counted from zero.
     Experience(usize),
+    /// After so many steps of a stream that tells no boundaries.
+    Step(u64),
 }
 
 /// The columns, all of one length. Classes are positions in the class order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
     /// Id of the sample: the row of the test set; where experiences show one data set in another way
-    /// each, `experience * rows + row`.
+    /// each, `experience * rows + row`; where they are drawn, the number of
+    /// the draw.
     pub sample: Vec<u32>,
     /// Experience whose test set the sample is taken from: streams that transform one data set have
     /// every sample in each.
@@ -42,7 +45,7 @@ pub struct Predictions {
     pub true_log_probability: Vec<f32>,
 }
 
-/// `after-<i|initial>.<view>.safetensors`.
+/// `after-<i|initial|step-n>.<view>.safetensors`.
 pub(super) fn file_name(after: After, view: &str) -> Result<String, RunError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !(1..=64).contains(&view.len()) || !view.chars().all(plain) {
@@ -51,6 +54,7 @@ pub(super) fn file_name(after: After, view: &str) -> Result<String, RunError> {
     Ok(match after {
         After::Initial => format!("after-initial.{view}.safetensors"),
         After::Experience(index) => format!("after-{index}.{view}.safetensors"),
+        After::Step(step) => format!("after-step-{step}.{view}.safetensors"),
     })
 }
 
@@ -200,6 +204,7 @@ mod tests {
     fn names() {
         assert_eq!(file_name(After::Initial, "main").unwrap(), "after-initial.main.safetensors");
         assert_eq!(file_name(After::Experience(4), "ema-2").unwrap(), "after-4.ema-2.safetensors");
+        assert_eq!(file_name(After::Step(50), "main").unwrap(), "after-step-50.main.safetensors");
         for name in ["", "../main", "a/b", "a.b", "é", &"a".repeat(65)] {
             assert!(
                 matches!(file_name(After::Initial, name), Err(RunError::ViewName(_))),

@@ -23,6 +23,9 @@ pub struct Summary {
     pub outcome: Outcome,
     /// Steps that were finished.
     pub steps: u64,
+    /// Steps after which the rows of the matrices were taken; `None` where they were taken after
+    /// experiences.
+    pub scored_after_steps: Option<Vec<u64>>,
     /// How the learner wanted the stream; `None` if it was never created.
     pub wishes: Option<Wishes>,
     /// In the order declared, the headline first.
@@ -82,7 +85,8 @@ pub struct ScenarioSummary {
     pub scenario: String,
     /// Accuracy on each experience before training.
     pub initial: Vec<Option<f64>>,
-    /// Row i: accuracy on each experience after training on experience i.
+    /// Row i: accuracy on each experience after training on experience i, or after
+    /// `scored_after_steps[i]` steps; the last row of a finished run is the end of the stream.
     pub matrix: Vec<Vec<Option<f64>>>,
     pub metrics: Metrics,
 }
@@ -145,6 +149,7 @@ impl Summary {
             seed: plan.seed,
             outcome,
             steps: 0,
+            scored_after_steps: None,
             wishes: None,
             views: Vec::new(),
             events: Vec::new(),

@@ -34,6 +34,8 @@ pub fn plan(method: &str, seed: u64) -> RunPlan {
             eval_head: "all".into(),
             validation: 0.0,
             online: false,
+            score_every: None,
+            sha256: "cd".repeat(32),
         },
         memory: Some(MemorySize::Samples(200)),
         seed,

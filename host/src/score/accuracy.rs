@@ -48,7 +48,14 @@ pub fn summarise(
     matrix: AccuracyMatrix,
     last: Option<&Predictions>,
 ) -> ScenarioSummary {
-    let metrics = Metrics {
+    // Without boundaries rows are points in time: what is defined by experiences is undefined.
+    let without_boundaries = || Metrics {
+        average_accuracy: metrics::final_accuracy(&matrix),
+        average_incremental_accuracy: metrics::anytime_accuracy(&matrix),
+        expected_calibration_error: last.and_then(|p| calibration(scenario, p)),
+        ..Metrics::default()
+    };
+    let with_boundaries = || Metrics {
         average_accuracy: metrics::average_accuracy(&matrix),
         average_incremental_accuracy: metrics::average_incremental_accuracy(&matrix),
         backward_transfer: metrics::backward_transfer(&matrix),
@@ -57,6 +64,10 @@ pub fn summarise(
         learning_accuracy: metrics::learning_accuracy(&matrix),
         task_recency: last.and_then(|p| recency(benchmark, scenario, p)),
         expected_calibration_error: last.and_then(|p| calibration(scenario, p)),
+    };
+    let metrics = match benchmark.scenario {
+        Scenario::TaskFree => without_boundaries(),
+        _ => with_boundaries(),
     };
     let AccuracyMatrix { initial, rows: matrix } = matrix;
     ScenarioSummary { scenario: scenario.to_string(), initial, matrix, metrics }

@@ -159,6 +159,7 @@ impl Scorer {
         shuffle(&mut keyed(self.seed, "test-order", &[after_number(after)]), &mut order);
         let seen = match (self.benchmark.eval_head, after) {
             (EvalHead::Seen, After::Experience(index)) => Some(self.benchmark.seen_classes(index)),
+            (EvalHead::Seen, After::Step(step)) => Some(self.benchmark.seen_after_steps(step)),
             _ => None,
         };
         Paper { after, samples, order, seen }
@@ -258,10 +259,11 @@ impl Scorer {
     }
 
     fn keep(&self, columns: &mut Predictions, place: usize, row: &Prediction, view: usize) {
-        if self.views[view].needs != ViewNeeds::TaskLabel {
+        let told = self.views[view].needs == ViewNeeds::TaskLabel;
+        if !told {
             columns.class[place] = row.class as u16;
         }
-        if self.benchmark.scenario != Scenario::DomainIl {
+        if told || matches!(self.benchmark.scenario, Scenario::ClassIl | Scenario::TaskIl) {
             columns.task_class[place] = row.task_class as u16;
         }
         columns.top_probability[place] = row.top_probability;
@@ -273,6 +275,7 @@ fn after_number(after: After) -> u64 {
     match after {
         After::Initial => 0,
         After::Experience(index) => index as u64 + 1,
+        After::Step(step) => step,
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use perdura_abi::message::Grants;
 use serde::{Deserialize, Serialize};
 
-use super::transform::Transform;
+use super::circle::Drawn;
+use super::transform::{Transform, rotate};
 use super::{EvalHead, StreamError};
 use crate::augment::Pixels;
 use crate::data::{DataPair, Dataset};
@@ -60,6 +61,8 @@ pub enum Samples {
     /// `experience * rows + row`: experiences show one data set in another way each, and one image
     /// in two of them is two samples.
     Transformed(Vec<Transform>),
+    /// The number of a draw.
+    Drawn(Drawn),
 }
 
 /// Data, scenario and order.
@@ -85,6 +88,9 @@ pub struct Benchmark {
     pub batch: u32,
     pub drop_last: bool,
     pub eval_head: EvalHead,
+    /// Steps between two scores where boundaries are hidden; `None` where scores come at boundaries,
+    /// and for a union, which is scored at its end.
+    pub score_every: Option<u64>,
     /// Inverse of `class_order`.
     pub(super) class_positions: Vec<u32>,
 }
@@ -114,9 +120,10 @@ impl Benchmark {
 
     /// Row of the data set that a training (`train`) or test sample shows.
     pub fn row(&self, train: bool, id: u32) -> u32 {
-        match self.samples {
+        match &self.samples {
             Samples::Rows => id,
             Samples::Transformed(_) => id % self.part(train).len() as u32,
+            Samples::Drawn(drawn) => drawn.of(train)[id as usize].row,
         }
     }
 
@@ -138,6 +145,10 @@ impl Benchmark {
             Samples::Transformed(transforms) => {
                 let transform = &transforms[id as usize / part.len()];
                 transform.apply(part.shape, image).map_or(Cow::Borrowed(image), Cow::Owned)
+            }
+            Samples::Drawn(drawn) => {
+                let degrees = drawn.of(train)[id as usize].degrees;
+                Cow::Owned(rotate(image, part.shape, degrees))
             }
         }
     }
@@ -167,18 +178,61 @@ impl Benchmark {
         seen
     }
 
+    /// Labels seen in the first steps of a stream without boundaries, as a mask over the outputs. An
+    /// experience counts with all its classes once it has begun.
+    pub fn seen_after_steps(&self, steps: u64) -> Vec<bool> {
+        let mut seen = vec![false; self.classes];
+        if let Some(sizes) = self.drawn_batches() {
+            let samples: u64 = sizes.iter().take(steps as usize).map(|&size| u64::from(size)).sum();
+            (0..samples as u32).for_each(|id| seen[self.label(true, id) as usize] = true);
+            return seen;
+        }
+        let mut first = 0;
+        for (number, experience) in self.experiences.iter().enumerate() {
+            if steps > first {
+                experience.classes.iter().for_each(|&class| seen[class as usize] = true);
+            }
+            first += self.steps_per_epoch(number) * u64::from(self.epochs);
+        }
+        seen
+    }
+
     /// Steps in one epoch of an experience with the batch in force.
     pub fn steps_per_epoch(&self, experience: usize) -> u64 {
-        let samples = self.experiences[experience].train.len() as u64;
         let batch = u64::from(self.batch);
+        if let Some(sizes) = self.drawn_batches() {
+            let kept = |size: &&u32| !self.drop_last || u64::from(**size) == batch;
+            return sizes.iter().filter(kept).count() as u64;
+        }
+        let samples = self.experiences[experience].train.len() as u64;
         if self.drop_last { samples / batch } else { samples.div_ceil(batch) }
     }
 
-    /// Batches of an epoch's order, the last one smaller or left out.
-    pub fn batches<'a>(&self, order: &'a [u32]) -> impl Iterator<Item = &'a [u32]> + use<'a> {
+    /// Batches of an epoch's order, those that are smaller left out where `drop_last` says so. A
+    /// stream that was drawn in batches keeps them.
+    pub fn batches<'a, T>(&self, order: &'a [T]) -> Vec<&'a [T]> {
         let batch = self.batch as usize;
-        let kept = if self.drop_last { order.len() / batch * batch } else { order.len() };
-        order[..kept].chunks(batch)
+        let all: Vec<&[T]> = match self.drawn_batches() {
+            Some(sizes) if order.len() == self.experiences[0].train.len() => {
+                let mut rest = order;
+                let cut = |size: &u32| {
+                    let (first, others) = rest.split_at(*size as usize);
+                    rest = others;
+                    first
+                };
+                sizes.iter().map(cut).collect()
+            }
+            _ => order.chunks(batch).collect(),
+        };
+        all.into_iter().filter(|cut| !self.drop_last || cut.len() == batch).collect()
+    }
+
+    /// Sizes of the batches of a stream that was drawn in batches.
+    pub(super) fn drawn_batches(&self) -> Option<&[u32]> {
+        match &self.samples {
+            Samples::Drawn(drawn) if !drawn.batches.is_empty() => Some(&drawn.batches),
+            _ => None,
+        }
     }
 
     /// One experience that holds all training samples, for an upper bound. It tests nothing: scores
@@ -197,16 +251,16 @@ impl Benchmark {
             group: None,
         };
         let validation = vec![gather(&mut self.validation.iter())];
-        Benchmark { experiences: vec![whole], validation, ..self.clone() }
+        let mut union = Benchmark { experiences: vec![whole], validation, ..self.clone() };
+        union.score_every = None;
+        if let Samples::Drawn(drawn) = &mut union.samples {
+            drawn.batches.clear();
+        }
+        union
     }
 
-    /// Refuses numbers that leave nothing to train on.
+    /// Refuses batches that leave nothing to train on.
     pub(super) fn check_steps(&self) -> Result<(), StreamError> {
-        for (option, value) in [("--epochs", self.epochs), ("--batch", self.batch)] {
-            if value == 0 {
-                return Err(StreamError::Zero { option });
-            }
-        }
         let sizes = self.experiences.iter().map(|e| e.train.len()).enumerate();
         match sizes.min_by_key(|&(_, samples)| samples) {
             Some((experience, samples)) if samples < self.batch as usize => {

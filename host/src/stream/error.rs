@@ -1,5 +1,6 @@
 //! Why a benchmark cannot be made. Each message names the option or class at fault and the way out.
 
+use super::Scenario;
 use crate::data::DataError;
 
 /// A benchmark could not be assembled.
@@ -49,6 +50,36 @@ pub enum StreamError {
          identities of its samples would tell the boundaries; choose another scenario"
     )]
     TaskFreeTransforms,
+
+    #[error(
+        "{classes} of {available} classes of `{data}` in {rounds} rounds make no circle; choose 2 to \
+         {available} classes and at least one round"
+    )]
+    NoCircle { data: String, classes: usize, rounds: usize, available: usize },
+
+    #[error(
+        "class {class} has {images} training images, too few for {segments} segments; choose fewer \
+         rounds or another data set"
+    )]
+    SegmentEmpty { class: u32, images: usize, segments: usize },
+
+    #[error(
+        "--validation {fraction}: a stream that draws its samples holds none out; leave the option \
+         away"
+    )]
+    ValidationOfDraws { fraction: f64 },
+
+    #[error(
+        "--score-every {steps}: a {scenario} stream is scored at its boundaries; the option is for \
+         task-free ones"
+    )]
+    ScoredAtBoundaries { steps: u64, scenario: Scenario },
+
+    #[error(
+        "the stream is not the one that was planned: the plan has the hash {planned}, this stream \
+         {found}; the data, or the build of the host, have changed since: plan the run again"
+    )]
+    NotAsPlanned { planned: String, found: String },
 
     #[error("the validation fraction is {fraction}; it must be at least 0 and less than 1")]
     ValidationFraction { fraction: f64 },

@@ -1,9 +1,8 @@
 //! What a benchmark consists of, in a form that can be printed, stored and compared.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use super::{Benchmark, Samples, Scenario, Transform};
+use super::{Benchmark, Samples, Scenario, StreamContent, Transform};
 
 /// How many sample ids are shown of each list.
 const SHOWN: usize = 5;
@@ -22,8 +21,7 @@ pub struct Inspection {
     pub default_epochs: u32,
     pub default_batch: u32,
     pub experiences: Vec<ExperienceInspection>,
-    /// Over the data set's name, the class order, all sample ids and transforms: equal streams have
-    /// equal hashes.
+    /// That of [`StreamContent`]: equal streams have equal hashes.
     pub sha256: String,
 }
 
@@ -55,7 +53,7 @@ pub fn inspect(benchmark: &Benchmark) -> Inspection {
     };
     let still = Transform::default();
     let transform = |number: usize| match &benchmark.samples {
-        Samples::Rows => &still,
+        Samples::Rows | Samples::Drawn(_) => &still,
         Samples::Transformed(transforms) => &transforms[number],
     };
     let experiences = benchmark.experiences.iter().zip(&benchmark.validation).enumerate();
@@ -84,35 +82,6 @@ pub fn inspect(benchmark: &Benchmark) -> Inspection {
                 first_test: rows(false, &experience.test),
             })
             .collect(),
-        sha256: hash(benchmark),
+        sha256: StreamContent::of(benchmark).sha256(),
     }
-}
-
-/// Every list goes in with its length before it, so that no two streams write the same bytes.
-fn hash(benchmark: &Benchmark) -> String {
-    let mut hash = Sha256::new();
-    hash.update(b"perdura-stream/2");
-    hash.update((benchmark.data.name.len() as u64).to_le_bytes());
-    hash.update(benchmark.data.name.as_bytes());
-    let mut list = |ids: &[u32]| {
-        hash.update((ids.len() as u64).to_le_bytes());
-        for id in ids {
-            hash.update(id.to_le_bytes());
-        }
-    };
-    list(&benchmark.class_order);
-    for (experience, validation) in benchmark.experiences.iter().zip(&benchmark.validation) {
-        list(&experience.train);
-        list(validation);
-        list(&experience.test);
-        list(&experience.group.map_or(Vec::new(), |group| vec![group]));
-    }
-    if let Samples::Transformed(transforms) = &benchmark.samples {
-        for transform in transforms {
-            let bits = transform.degrees().to_bits();
-            list(&[(bits >> 32) as u32, bits as u32]);
-            list(transform.permutation());
-        }
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

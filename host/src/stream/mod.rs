@@ -14,9 +14,12 @@
 //! ```
 
 mod benchmark;
+mod circle;
+mod content;
 mod domains;
 mod error;
 mod inspect;
+mod lock;
 mod nearest;
 mod options;
 mod order;
@@ -27,8 +30,11 @@ mod transform;
 use std::path::Path;
 
 pub use benchmark::{Benchmark, Experience, Samples, Scenario};
+pub use circle::{Draw, Drawn};
+pub use content::{ExperienceContent, Listed, StreamContent};
 pub use error::StreamError;
 pub use inspect::{ExperienceInspection, Inspection, inspect};
+pub use lock::{Lock, LockError, LockedStream};
 pub use options::{ClassOrder, EvalHead, ParseOptionError, StreamOptions};
 pub use order::epoch_order;
 pub use recipe::{Construction, Recipe};
@@ -58,6 +64,8 @@ pub fn build(
     recipe.assemble(data, options, seed)
 }
 
+#[cfg(test)]
+mod circle_tests;
 #[cfg(test)]
 mod domain_tests;
 #[cfg(test)]

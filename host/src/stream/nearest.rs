@@ -3,7 +3,7 @@
 /// Share of letter pairs below which two names have nothing to do with each other.
 const SIMILARITY_MIN: f64 = 0.3;
 
-/// The most similar of the known names, by the letter pairs they share: `digits` finds `split-digits`.
+/// The most similar of the known names, by the letter pairs they share: `splitdigits` finds `split-digits`.
 /// `None` where no name is similar.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let name = name.to_lowercase();

@@ -24,6 +24,8 @@ pub struct StreamOptions {
     pub validation: f64,
     /// No second pass over a finished experience.
     pub online: bool,
+    /// Steps between two scores of a task-free stream.
+    pub score_every: Option<u64>,
 }
 
 /// In which order classes appear. The label of a sample is the position of its class in this order.

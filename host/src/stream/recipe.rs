@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Benchmark, Samples, Scenario, StreamError, StreamOptions, domains, split};
+use super::circle::Circle;
+use super::{Benchmark, Samples, Scenario, StreamError, StreamOptions, circle, domains, split};
 use crate::augment::{ChannelStatistics, Pixels, TrainAugment};
 use crate::data::DataPair;
 
@@ -37,7 +38,14 @@ pub enum Construction {
     /// Groups that differ by a permutation, rotated by each of the angles in turn; so many training
     /// and test images in each experience.
     Groups { groups: usize, angles: &'static [f64], train: usize, test: usize },
+    /// The first `classes` of the class order in pairs, each pair for a while, turning; once round all
+    /// pairs in each of the rounds.
+    Circle { classes: usize, rounds: usize },
 }
+
+/// Samples between two scores of a task-free stream, where the options name no number of steps: a
+/// number that has nothing to do with how a stream is built, and the same for every batch.
+const SCORE_EVERY_SAMPLES: u64 = 8000;
 
 /// What rows of the MNIST family leave open: split by classes, batch 10, one epoch, no normalisation
 /// and no augmentation (algorithms section 1.7).
@@ -120,6 +128,24 @@ pub(super) const SHIPPED: &[Recipe] = &[
         epochs: 5,
         ..PLAIN
     },
+    Recipe {
+        name: "mnist-360",
+        about: "MNIST digits 0 to 8 in pairs, turning, no boundaries, batch 16, 1 epoch",
+        data: "mnist",
+        scenario: Scenario::TaskFree,
+        construction: Construction::Circle { classes: 9, rounds: 3 },
+        batch: 16,
+        ..PLAIN
+    },
+    Recipe {
+        name: "digits-360",
+        about: "bundled digits 0 to 8 in pairs, turning, no boundaries, batch 16, 1 epoch",
+        data: "digits",
+        scenario: Scenario::TaskFree,
+        construction: Construction::Circle { classes: 9, rounds: 3 },
+        batch: 16,
+        ..PLAIN
+    },
 ];
 
 impl Recipe {
@@ -133,6 +159,14 @@ impl Recipe {
         options: &StreamOptions,
         seed: u64,
     ) -> Result<Benchmark, StreamError> {
+        let epochs = options.epochs.unwrap_or(self.epochs);
+        let batch = options.batch.unwrap_or(self.batch);
+        for (option, value) in [("--epochs", epochs), ("--batch", batch)] {
+            if value == 0 {
+                return Err(StreamError::Zero { option });
+            }
+        }
+        let score_every = self.score_every(options, batch)?;
         let class_order = options.class_order.resolve(data.train.classes, seed)?;
         let (parts, samples) = match self.construction {
             Construction::Split { experiences } => {
@@ -144,6 +178,14 @@ impl Recipe {
             }
             Construction::Groups { groups, angles, train, test } => {
                 domains::groups(&data, groups, angles, (train, test), seed)?
+            }
+            Construction::Circle { classes, rounds } => {
+                if options.validation > 0.0 {
+                    let fraction = options.validation;
+                    return Err(StreamError::ValidationOfDraws { fraction });
+                }
+                let class_order = class_order.as_slice();
+                circle::circle(&data, Circle { class_order, classes, rounds, batch, seed })?
             }
         };
         if self.scenario == Scenario::TaskFree && matches!(samples, Samples::Transformed(_)) {
@@ -162,13 +204,25 @@ impl Recipe {
             pixels: Pixels::new(data.train.shape, data.scale, self.statistics, self.train_augment),
             default_epochs: self.epochs,
             default_batch: self.batch,
-            epochs: options.epochs.unwrap_or(self.epochs),
-            batch: options.batch.unwrap_or(self.batch),
+            epochs,
+            batch,
             drop_last: options.drop_last.unwrap_or(self.drop_last),
             eval_head: options.eval_head,
+            score_every,
             data: Arc::new(data),
         };
         benchmark.check_steps()?;
         Ok(benchmark)
+    }
+
+    /// Steps between two scores, where scores come at steps.
+    fn score_every(&self, options: &StreamOptions, batch: u32) -> Result<Option<u64>, StreamError> {
+        match (self.scenario, options.score_every) {
+            (Scenario::TaskFree, Some(0)) => Err(StreamError::Zero { option: "--score-every" }),
+            (Scenario::TaskFree, Some(steps)) => Ok(Some(steps)),
+            (Scenario::TaskFree, None) => Ok(Some((SCORE_EVERY_SAMPLES / u64::from(batch)).max(1))),
+            (scenario, Some(steps)) => Err(StreamError::ScoredAtBoundaries { steps, scenario }),
+            (_, None) => Ok(None),
+        }
     }
 }

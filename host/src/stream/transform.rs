@@ -69,7 +69,6 @@ pub(super) fn draw_permutation(shape: ImageShape, rng: &mut Rng) -> Arc<[u32]> {
 }
 
 /// An image rotated about its centre: counter-clockwise, nearest pixel, zero outside, size kept.
-#[cfg(test)]
 pub(super) fn rotate(image: &[u8], shape: ImageShape, degrees: f64) -> Vec<u8> {
     let rotation = Rotation::new(degrees, shape);
     let mut out = Vec::with_capacity(image.len());

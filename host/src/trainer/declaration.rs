@@ -4,7 +4,7 @@ use perdura_abi::message::{Declaration, Profile, Request, Source, ViewNeeds};
 use std::collections::BTreeSet;
 
 use super::world::{World, wants_memory};
-use crate::stream::Benchmark;
+use crate::stream::{Benchmark, Scenario};
 
 /// Refuses declarations that the host cannot honour. `memory` says whether the run has one.
 pub fn check(declaration: &Declaration, benchmark: &Benchmark, memory: bool) -> Result<(), String> {
@@ -23,6 +23,12 @@ pub fn check(declaration: &Declaration, benchmark: &Benchmark, memory: bool) -> 
             "view `{view}` needs the true group, which benchmark `{name}` does not have; choose one \
              with known groups, such as `known-similarity`"
         ));
+    }
+    if let Some(view) = declaration.views.iter().find(|v| v.needs == ViewNeeds::TaskLabel)
+        && benchmark.scenario == Scenario::TaskFree
+    {
+        let name = &view.name;
+        return Err(format!("view `{name}` needs task labels, which a task-free stream has not"));
     }
     let columns: BTreeSet<&str> = declaration.columns.iter().map(|c| c.name.as_str()).collect();
     for request in &declaration.requests {

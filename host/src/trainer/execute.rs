@@ -18,7 +18,7 @@ use crate::memory::{Capacity, ReplayMemory};
 use crate::plugin::{self, Cache, Found, LoadError};
 use crate::run::{Fault, MemorySize, Outcome, RunError, RunFolder, RunPlan};
 use crate::score::Scorer;
-use crate::stream::{self, Benchmark, StreamError};
+use crate::stream::{self, Benchmark, StreamContent, StreamError};
 use crate::worker::{
     CallFault, Deadlines, LearnerPort, Limits, NoServices, SpawnOptions, Tier, in_process, spawn,
 };
@@ -80,7 +80,11 @@ pub fn execute_on(
     let folder = RunFolder::open(&options.folder)?;
     let plan = folder.plan()?;
     let found = plugin::inspect(&options.plugin)?.expect_sha256(&plan.plugin.sha256)?;
-    let benchmark = Arc::new(ledger.time(Activity::Data, benchmark)?);
+    let benchmark = ledger.time(Activity::Data, || {
+        let benchmark = benchmark()?;
+        expect_sha256(&benchmark, &plan.stream.sha256)?;
+        Ok::<_, ExecuteError>(Arc::new(benchmark))
+    })?;
     let lines = Lines::new(folder, options.tell);
     let mut recorder = Recorder::new(lines, &plan, benchmark.clone(), options.tier);
     let outcome = match run(options, &plan, &found, benchmark, &mut recorder, &mut ledger) {
@@ -220,6 +224,15 @@ fn log_record(record: &LogMsg) {
 fn benchmark_of(plan: &RunPlan, options: &ExecuteOptions) -> Result<Benchmark, ExecuteError> {
     let settings = plan.stream.options()?;
     Ok(stream::build(&plan.benchmark, options.data_dir.as_deref(), &settings, plan.seed)?)
+}
+
+/// Refuses a stream that is not the one that was planned.
+fn expect_sha256(benchmark: &Benchmark, planned: &str) -> Result<(), StreamError> {
+    let (planned, found) = (planned.to_owned(), StreamContent::of(benchmark).sha256());
+    match planned == found {
+        true => Ok(()),
+        false => Err(StreamError::NotAsPlanned { planned, found }),
+    }
 }
 
 /// What a learner of this plan is told about the world.

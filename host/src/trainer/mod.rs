@@ -3,6 +3,7 @@
 //! ```text
 //! execute: plan -> benchmark, learner, Desk -> train -> summary
 //! train:   for each experience: begin, { batch, draws -> observe -> apply }, end, save -> Scorer
+//!          (without boundaries: begin once, save -> Scorer after every so many steps)
 //! ```
 
 mod declaration;
@@ -98,7 +99,11 @@ impl<'a> Trainer<'a> {
             if last {
                 self.end_of_stream()?;
             }
-            self.score(After::Experience(experience))?;
+            if boundaries {
+                self.score(After::Experience(experience))?;
+            } else if last {
+                self.score(After::Step(self.desk.world.place.step))?;
+            }
         }
         Ok(())
     }
@@ -132,17 +137,14 @@ impl<'a> Trainer<'a> {
 
     fn epoch(&mut self, epoch: u32) -> Result<(), Box<Fault>> {
         let order = self.ledger.time(Activity::Stream, || self.desk.world.epoch_items(epoch));
-        let batch = self.desk.world.benchmark.batch as usize;
-        let batches: Vec<&[Item]> = match self.desk.world.benchmark.drop_last {
-            true => order.chunks_exact(batch).collect(),
-            false => order.chunks(batch).collect(),
-        };
+        let batches: Vec<&[Item]> = self.desk.world.benchmark.batches(&order);
         let world = &mut self.desk.world;
         world.epoch_over_memory = order.iter().any(|item| item.slot().is_some());
         (world.place.epoch, world.place.steps_per_epoch) = (epoch, batches.len() as u64);
         let mut sums: BTreeMap<String, (f64, u64)> = BTreeMap::new();
         for (number, items) in batches.iter().enumerate() {
             self.desk.world.place.step_in_epoch = number as u64;
+            self.score_if_due()?;
             for (name, value) in self.step(items)? {
                 let sum = sums.entry(name).or_default();
                 (sum.0, sum.1) = (sum.0 + value, sum.1 + 1);
@@ -189,6 +191,17 @@ impl<'a> Trainer<'a> {
         self.message.clear();
         self.message.set_header(&SeedMsg { seed });
         self.call(Op::END_OF_STREAM, Activity::Boundary)
+    }
+
+    /// Where boundaries are hidden, scores come at fixed steps: at a boundary they would tell it. The
+    /// step after which the stream ends is scored once, at its end.
+    fn score_if_due(&mut self) -> Result<(), Box<Fault>> {
+        let world = &self.desk.world;
+        let step = world.place.step;
+        match world.benchmark.score_every {
+            Some(every) if step > 0 && step.is_multiple_of(every) => self.score(After::Step(step)),
+            _ => Ok(()),
+        }
     }
 
     fn score(&mut self, after: After) -> Result<(), Box<Fault>> {
@@ -269,10 +282,11 @@ impl World {
 
     /// Steps of an epoch that would begin now.
     fn steps_per_epoch(&self) -> u64 {
-        let own = self.benchmark.experiences[self.place.experience as usize].train.len();
+        let experience = self.place.experience as usize;
+        let own = self.benchmark.experiences[experience].train.len();
         let held = match (self.declaration.wishes.epoch_source, &self.memory) {
             (EpochSource::ExperienceAndMemory, Some(memory)) => memory.len(),
-            _ => 0,
+            _ => return self.benchmark.steps_per_epoch(experience),
         };
         let (samples, batch) = ((own + held) as u64, u64::from(self.benchmark.batch));
         if self.benchmark.drop_last { samples / batch } else { samples.div_ceil(batch) }

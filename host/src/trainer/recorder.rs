@@ -17,8 +17,8 @@ use super::world::{Place, World};
 use super::{Desk, Observer, fault_of};
 use crate::metrics::AccuracyMatrix;
 use crate::run::{
-    After, Event, EventKind, Fault, LearnerEvent, Machine, Outcome, Predictions, Resources,
-    RunError, RunFolder, RunPlan, Summary, ViewSummary, utc_text,
+    After, Event, EventKind, Fault, LearnerEvent, Machine, Metrics, Outcome, Predictions,
+    Resources, RunError, RunFolder, RunPlan, Summary, ViewSummary, utc_text,
 };
 use crate::score::{Around, Row, ScoreFault, Scorer, accuracy_row, scenarios_of, summarise};
 use crate::stream::{Benchmark, Scenario};
@@ -144,8 +144,11 @@ impl<'a> Recorder<'a> {
             self.steps_per_second = vec![None];
         }
         let all = self.benchmark.experiences.len();
+        let by_steps = self.benchmark.scenario == Scenario::TaskFree;
+        self.summary.scored_after_steps = by_steps.then(Vec::new);
         // Of a union only the last row exists.
-        let rows = if self.union { vec![vec![None; all]; all - 1] } else { Vec::new() };
+        let rows =
+            if self.union && !by_steps { vec![vec![None; all]; all - 1] } else { Vec::new() };
         for (view, declared) in declaration.views.iter().enumerate() {
             for scenario in scenarios_of(&self.benchmark, declared) {
                 let matrix = AccuracyMatrix { initial: vec![None; all], rows: rows.clone() };
@@ -190,7 +193,11 @@ impl<'a> Recorder<'a> {
         summary.growth = self.growth.networks();
         for Scores { view, scenario, matrix } in std::mem::take(&mut self.scores) {
             let last = self.last.get(&view);
-            let scores = summarise(&self.benchmark, scenario, matrix, last);
+            let mut scores = summarise(&self.benchmark, scenario, matrix, last);
+            // The last row of a stream that broke off is not its end.
+            if summary.scored_after_steps.is_some() && summary.outcome != Outcome::Finished {
+                scores.metrics = Metrics::default();
+            }
             summary.views[view].scenarios.push(scores);
         }
         let seconds = started.elapsed().unwrap_or_default().as_secs_f64();
@@ -224,19 +231,21 @@ impl<'a> Recorder<'a> {
                 Some(p) => accuracy_row(p, scores.scenario, experiences),
                 None => vec![None; experiences],
             };
-            let told = match after {
-                After::Initial => None,
-                After::Experience(index) => Some(index as u32),
+            let (experience, step) = match after {
+                After::Initial => (None, None),
+                After::Experience(index) => (Some(index as u32), None),
+                After::Step(step) => (None, Some(step)),
             };
             self.lines.event(EventKind::Scored {
-                after: told,
+                after: experience,
+                step,
                 view: name.clone(),
                 scenario: scores.scenario.to_string(),
                 accuracy: row.clone(),
             });
             match after {
                 After::Initial => scores.matrix.initial = row,
-                After::Experience(_) => scores.matrix.rows.push(row),
+                After::Experience(_) | After::Step(_) => scores.matrix.rows.push(row),
             }
         }
         match predictions {
@@ -270,6 +279,9 @@ impl Observer for Recorder<'_> {
             }
             after => after,
         };
+        if let (After::Step(step), Some(steps)) = (after, &mut self.summary.scored_after_steps) {
+            steps.push(step);
+        }
         desk.saved.clear();
         let mut reply = MessageBuf::new();
         ledger

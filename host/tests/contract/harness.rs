@@ -161,6 +161,8 @@ pub struct Setup {
     pub validation: f64,
     pub seed: u64,
     pub construction: Construction,
+    /// Of a task-free stream.
+    pub score_every: Option<u64>,
 }
 
 impl Default for Setup {
@@ -168,7 +170,18 @@ impl Default for Setup {
         let (online, augment, validation, seed) = (false, false, 0.0, 0);
         let (scenario, epochs, memory) = (Scenario::ClassIl, 1, None);
         let construction = Construction::Split { experiences: 3 };
-        Setup { scenario, epochs, memory, online, augment, validation, seed, construction }
+        let score_every = None;
+        Setup {
+            scenario,
+            epochs,
+            memory,
+            online,
+            augment,
+            validation,
+            seed,
+            construction,
+            score_every,
+        }
     }
 }
 
@@ -190,7 +203,8 @@ impl Setup {
             statistics: &[],
             train_augment: TrainAugment { crop_padding: usize::from(self.augment), flip: false },
         };
-        let options = StreamOptions { validation: self.validation, ..StreamOptions::default() };
+        let Setup { validation, score_every, .. } = *self;
+        let options = StreamOptions { validation, score_every, ..StreamOptions::default() };
         let (train, test) = (images(3 * SAMPLES as u32), images(CLASSES * 2));
         let data = DataPair { name: "toy".into(), train, test, scale: 1.0 };
         recipe.assemble(data, &options, self.seed).unwrap()
