@@ -22,24 +22,25 @@ pub struct Samples {
 /// A learner of ten classes.
 pub struct Learner {
     port: Box<dyn LearnerPort>,
-    width: usize,
+    /// Shape of one input.
+    input: Vec<usize>,
     steps: u64,
 }
 
 impl Learner {
     /// In a worker process.
-    pub fn in_worker(plugin: &Path, config: &Value, width: usize) -> Learner {
+    pub fn in_worker(plugin: &Path, config: &Value, input: &[usize]) -> Learner {
         let options = SpawnOptions { program: built().perdura(), ..SpawnOptions::new(plugin) };
-        let port = spawn(&options, &create(config, width), &mut NoServices);
+        let port = spawn(&options, &create(config, input), &mut NoServices);
         let port = port.unwrap_or_else(|fault| panic!("{fault}"));
-        Learner { port: Box::new(port), width, steps: 0 }
+        Learner { port: Box::new(port), input: input.to_vec(), steps: 0 }
     }
 
     /// In this process.
-    pub fn in_process(root: PluginRootRef, config: &Value, width: usize) -> Learner {
-        let port = in_process(root, &create(config, width), &mut NoServices);
+    pub fn in_process(root: PluginRootRef, config: &Value, input: &[usize]) -> Learner {
+        let port = in_process(root, &create(config, input), &mut NoServices);
         let port = port.unwrap_or_else(|fault| panic!("{fault}"));
-        Learner { port: Box::new(port), width, steps: 0 }
+        Learner { port: Box::new(port), input: input.to_vec(), steps: 0 }
     }
 
     /// One step, with one draw for each request. Returns the scalars of the report.
@@ -62,7 +63,8 @@ impl Learner {
     /// Logits of a view, `[rows, 10]`.
     pub fn predict(&mut self, view: &str, inputs: &[f32]) -> Vec<f32> {
         let mut message = MessageBuf::new();
-        let inputs = message.push(&[inputs.len() / self.width, self.width], inputs);
+        let width: usize = self.input.iter().product();
+        let inputs = message.push(&self.shape(inputs.len() / width), inputs);
         let (task_labels, groups) = (None, None);
         message.set_header(&PredictMsg { seed: 1, view: view.into(), inputs, task_labels, groups });
         let reply = self.call(Op::PREDICT, &message, &mut NoServices);
@@ -100,17 +102,22 @@ impl Learner {
         let uids: Vec<u64> = (0..count as u64).collect();
         RowsMsg {
             count,
-            views: vec![message.push(&[count, self.width], &samples.inputs)],
+            views: vec![message.push(&self.shape(count), &samples.inputs)],
             labels: Some(message.push(&[count], &samples.labels)),
             uids: Some(message.push(&[count], &uids)),
             ..RowsMsg::default()
         }
     }
+
+    /// Shape of `count` inputs.
+    fn shape(&self, count: usize) -> Vec<usize> {
+        [&[count], &self.input[..]].concat()
+    }
 }
 
-fn create(config: &Value, width: usize) -> CreateMsg {
+fn create(config: &Value, input: &[usize]) -> CreateMsg {
     let grants = Grants { boundaries: true, experience_classes: true, second_pass: true };
-    let (input_shape, device) = (vec![width], "flex".into());
+    let (input_shape, device) = (input.to_vec(), "flex".into());
     CreateMsg {
         config: config.clone(),
         context: ContextMsg { classes: 10, input_shape, device, threads: 1, grants },

@@ -9,7 +9,7 @@ mod reader;
 use perdura::plugin::{inspect, open};
 use perdura_sdk::StateWriter;
 use perdura_tests::{Learner, Samples, built, in_child};
-use reader::{Golden, assert_parameters, assert_values};
+use reader::{Golden, assert_parameters_within, assert_values};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -18,6 +18,12 @@ use std::collections::BTreeMap;
 struct Case {
     name: &'static str,
     method: &'static str,
+    /// Shape of one input.
+    input: &'static [usize],
+    /// `mlp` or another of the networks that the methods know.
+    backbone: &'static str,
+    /// How far apart parameters may be.
+    limit: f32,
     hyper: &'static [&'static str],
     scalars: &'static [&'static str],
     /// View, and its name below `expect/probe/`.
@@ -27,6 +33,9 @@ struct Case {
 const CLS_ER: Case = Case {
     name: "clser",
     method: "cls-er",
+    input: &[784],
+    backbone: "mlp",
+    limit: 2e-6,
     hyper: &[
         "lr",
         "replay",
@@ -43,9 +52,21 @@ const CLS_ER: Case = Case {
 const ER: Case = Case {
     name: "er",
     method: "er",
+    input: &[784],
+    backbone: "mlp",
+    limit: 2e-6,
     hyper: &["lr", "replay"],
     scalars: &["loss"],
     views: &[("main", "logits")],
+};
+
+const RESNET18_ER: Case = Case {
+    name: "resnet18_er",
+    input: &[3, 32, 32],
+    backbone: "resnet18",
+    limit: 2e-5,
+    hyper: &["lr", "replay", "width"],
+    ..ER
 };
 
 /// A saved state: tensors with shapes, and the values of its metadata.
@@ -98,7 +119,9 @@ impl State {
 impl Case {
     fn config(&self, golden: &Golden) -> Value {
         let entry = |key: &&str| (key.to_string(), golden.hyper(key));
-        Value::Object(self.hyper.iter().map(entry).collect::<Map<_, _>>())
+        let backbone = ("backbone".to_string(), self.backbone.into());
+        let entries = self.hyper.iter().map(entry).chain([backbone]);
+        Value::Object(entries.collect::<Map<_, _>>())
     }
 
     fn follows_the_reference(&self, open: impl FnOnce(&Value) -> Learner) {
@@ -137,25 +160,31 @@ impl Case {
             };
             assert_eq!(*shape_found, shape, "{name}");
             let wanted = golden.floats(&format!("{expected}{name}"));
-            assert_parameters(&format!("{}: {expected}{name}", self.name), values, &wanted);
+            let name = format!("{}: {expected}{name}", self.name);
+            assert_parameters_within(self.limit, &name, values, &wanted);
         }
     }
 
     fn in_a_worker(&self) {
         let plugin = built().plugin(self.method);
-        self.follows_the_reference(|config| Learner::in_worker(&plugin, config, 784));
+        self.follows_the_reference(|config| Learner::in_worker(&plugin, config, self.input));
     }
 
     fn in_this_process(&self) {
         let found = inspect(&built().plugin(self.method)).expect("a good file");
         let root = open(&found).expect("it opens").root;
-        self.follows_the_reference(|config| Learner::in_process(root, config, 784));
+        self.follows_the_reference(|config| Learner::in_process(root, config, self.input));
     }
 }
 
 #[test]
 fn er() {
     ER.in_a_worker();
+}
+
+#[test]
+fn resnet18_er() {
+    RESNET18_ER.in_a_worker();
 }
 
 #[test]
@@ -172,6 +201,7 @@ fn clser_mid() {
 fn all_in_process() {
     in_child("golden::all_in_process", || {
         ER.in_this_process();
+        RESNET18_ER.in_this_process();
         CLS_ER.in_this_process();
         Case { name: "clser_mid", ..CLS_ER }.in_this_process();
     });

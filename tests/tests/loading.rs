@@ -198,7 +198,7 @@ fn host_of_today(order: usize) {
             let plugin = opened(&file).unwrap_or_else(|error| panic!("{error}"));
             let id = if *kind == 'n' { "zoo/next" } else { "zoo/old" };
             assert_eq!(plugin.describe().expect("it can").id, id);
-            let mut learner = Learner::in_process(plugin.root, &json!({"weight": 2.0}), 2);
+            let mut learner = Learner::in_process(plugin.root, &json!({"weight": 2.0}), &[2]);
             learner.observe(&batch(&[1, 1, 3]), &[]);
             let logits = learner.predict("main", &[0.0, 0.0]);
             assert_eq!(logits, [0.0, 4.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
@@ -273,7 +273,7 @@ fn two_plugins_in_one_process() {
         let plugins = files.map(|file| inspect(&file).expect("a good file"));
         let fresh = |index: usize| {
             let plugin = open_private_copy(&plugins[index]).expect("it opens");
-            Learner::in_process(plugin.root, &json!({}), 2)
+            Learner::in_process(plugin.root, &json!({}), &[2])
         };
         let (mut a, mut b) = (fresh(0), fresh(1));
         let (said_a, said_b) = (life(&mut a, 0..6), life(&mut b, 10..16));
@@ -299,7 +299,7 @@ fn two_instances_of_one_plugin() {
         let found = inspect(&built().zoo("twin_a")).expect("a good file");
         let private = || {
             let plugin = open_private_copy(&found).expect("it opens");
-            Learner::in_process(plugin.root, &json!({}), 2)
+            Learner::in_process(plugin.root, &json!({}), &[2])
         };
         let (mut first, mut second) = (private(), private());
         for step in 0..5 {
@@ -311,7 +311,7 @@ fn two_instances_of_one_plugin() {
         assert_eq!(second.save(), alone.save());
         assert_ne!(first.save(), alone.save());
         // Without private copies they share statics, which is why a run's instances get them.
-        let shared = || Learner::in_process(open(&found).expect("it opens").root, &json!({}), 2);
+        let shared = || Learner::in_process(open(&found).expect("it opens").root, &json!({}), &[2]);
         let (mut first, mut second) = (shared(), shared());
         assert_eq!((life(&mut first, 0..1), life(&mut second, 0..1)), (vec![1.0], vec![2.0]));
     });

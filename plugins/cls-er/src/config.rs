@@ -1,5 +1,6 @@
 //! Hyper-parameters of CLS-ER; the defaults are those of S-MNIST with a memory of 200 samples.
 
+use perdura_nn::{BackboneConfig, BackboneKind};
 use perdura_sdk::{Error, hyper_parameters, prelude::Result};
 
 hyper_parameters! {
@@ -21,8 +22,14 @@ hyper_parameters! {
         pub alpha_plastic: f64 = 0.99,
         /// How the teacher of a replayed sample is chosen.
         pub teacher_select: TeacherSelect = TeacherSelect::PerSample,
-        /// Widths of the hidden layers.
+        /// Where the teachers' running statistics come from, for networks that have some.
+        pub ema_bn: EmaBn = EmaBn::Code,
+        /// Network before the head.
+        pub backbone: BackboneKind = BackboneKind::Mlp,
+        /// Widths of the hidden layers, for `mlp`.
         pub hidden: Vec<usize> = vec![100, 100],
+        /// Channels of the first stage, for `resnet18` and `resnet18_pool`.
+        pub width: usize = 64,
     }
 }
 
@@ -34,6 +41,18 @@ hyper_parameters! {
         PerSample,
         /// For the whole replayed batch the network with the higher mean log-probability of the labels.
         PerBatch,
+    }
+}
+
+hyper_parameters! {
+    /// Where the running statistics of the teachers' batch normalisation come from.
+    pub enum EmaBn {
+        /// Teachers answer in training mode: the replayed batch normalises itself, and each teacher keeps
+        /// running statistics of the replayed batches alone (the authors' code).
+        #[default]
+        Code,
+        /// Teachers answer as in a test; their running statistics are averaged with their parameters.
+        Average,
     }
 }
 
@@ -57,9 +76,11 @@ impl Config {
                 return Err(Error::config(key, "a number from 0 to 1", value));
             }
         }
-        if self.hidden.contains(&0) {
-            return Err(Error::config("hidden", "widths of at least 1", "0"));
-        }
         Ok(())
+    }
+
+    pub(crate) fn backbone(&self) -> BackboneConfig {
+        let (kind, hidden, width) = (self.backbone, self.hidden.clone(), self.width);
+        BackboneConfig { kind, hidden, width }
     }
 }

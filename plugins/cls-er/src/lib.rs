@@ -9,11 +9,10 @@
 mod config;
 mod method;
 
-pub use config::{Config, TeacherSelect};
+pub use config::{Config, EmaBn, TeacherSelect};
 pub use method::{ClsEr, warm_up};
 
-use perdura_nn::{MlpShape, Network};
-use perdura_nn::{copy_out, rows, state};
+use perdura_nn::{Net, Network, state};
 use perdura_sdk::{Error, prelude::*};
 
 impl ContinualLearner for ClsEr {
@@ -41,14 +40,12 @@ impl ContinualLearner for ClsEr {
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
         config.check()?;
-        let device = perdura_nn::device(&ctx.device, ctx.call.seed())?;
-        let hidden = config.hidden.clone();
-        let shape = MlpShape { inputs: ctx.input_width(), hidden, outputs: ctx.classes };
-        Ok(ClsEr::new(config, shape, &mut ctx.call.rng("init"), device))
+        let working = Net::of(ctx, &config.backbone())?;
+        Ok(ClsEr::new(config, working))
     }
 
     fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
-        let learned = self.learn(&step.current, step.draw("replay")?);
+        let learned = self.learn(&step.current, step.draw("replay")?)?;
         self.consolidate(&mut step.call.rng("update"));
         Ok(StepReport::new()
             .scalar("loss", learned.loss)
@@ -64,13 +61,12 @@ impl ContinualLearner for ClsEr {
             "working" => &self.working,
             other => return Err(Error::new(format!("no view is called `{other}`"))),
         };
-        let inputs = rows(&[query.inputs], self.shape.inputs, &self.device);
-        copy_out(network.forward(inputs), logits.as_mut_slice());
+        network.predict(query.inputs, logits.as_mut_slice());
         Ok(())
     }
 
     fn resources(&self) -> Resources {
-        Resources::new().with("parameters", 3 * self.working.parameter_bytes())
+        Resources::new().with("parameters", 3 * self.working.bytes())
     }
 
     fn save(&self, out: &mut StateWriter) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Invariants of CLS-ER (algorithm specification 1.10), checked on a small network.
 
 use super::*;
-use perdura_nn::state;
+use perdura_nn::{NetShape, state};
 use perdura_sdk::testing::{Driver, Samples, Setting};
 use perdura_sdk::{StateReader, StateWriter};
 
@@ -14,6 +14,13 @@ fn config() -> Config {
 
 fn driver(config: Config) -> Driver<ClsEr> {
     Driver::new(config, Setting::new(CLASSES, &[WIDTH]).seed(3)).unwrap()
+}
+
+/// A network of the configuration with weights of its own.
+fn fresh(config: &Config, input: &[usize]) -> Net {
+    let shape = NetShape { backbone: config.backbone(), input: input.into(), classes: CLASSES };
+    let device = perdura_nn::device("flex", 0).unwrap();
+    Net::new(&shape, &mut perdura_sdk::rand::rng(), &device).unwrap()
 }
 
 /// `count` samples, different for every `salt`.
@@ -74,18 +81,16 @@ fn warm_up_by_hand() {
 fn without_consistency_and_updates_it_is_er() {
     let quiet = Config { reg_weight: 0.0, r_plastic: 0.0, r_stable: 0.0, ..config() };
     let mut driver = driver(quiet);
-    let fresh = StateReader::from_bytes(&driver.save().unwrap());
-    let shape = MlpShape { inputs: WIDTH, hidden: vec![5], outputs: CLASSES };
-    let device = perdura_nn::device("flex", 0).unwrap();
-    let mut er = Mlp::new(&shape, &mut perdura_sdk::rand::rng(), &device);
-    state::load(&mut er, "working.", &mut fresh.unwrap()).unwrap();
+    let mut start = StateReader::from_bytes(&driver.save().unwrap()).unwrap();
+    let mut er = fresh(&config(), &[WIDTH]);
+    state::load(&mut er, "working.", &mut start).unwrap();
     train(&mut driver, 20);
     for step in 0..20 {
         let (current, replay) = (samples(3, step), samples(8, 1000 + step));
-        let x = rows(&[&current.views[0], &replay.views[0]], WIDTH, &device);
-        let y = labels(&[&current.labels, &replay.labels], CLASSES, &device);
-        let tracked = er.tracked();
-        let loss = losses::cross_entropy(tracked.forward(x), y);
+        let x = er.rows(&[&current.views[0], &replay.views[0]]);
+        let y = er.labels(&[&current.labels, &replay.labels]);
+        let mut tracked = er.tracked();
+        let loss = losses::cross_entropy(tracked.forward_train(x).unwrap(), y);
         er.descend(&tracked, loss.backward(), 0.2);
     }
     let mut expected = StateWriter::new();
@@ -125,7 +130,7 @@ fn the_better_teacher_is_chosen_and_a_tie_is_plastic() {
         matrix([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
     );
     let choose = |select| {
-        let y = labels(&[&[0, 1, 0]], 2, &device);
+        let y = perdura_nn::labels(&[&[0, 1, 0]], 2, &device);
         let chosen = choose_stable(&z_s, &z_p, y, select).int().into_data();
         chosen.iter::<i64>().collect::<Vec<_>>()
     };
@@ -136,20 +141,15 @@ fn the_better_teacher_is_chosen_and_a_tie_is_plastic() {
 
 #[test]
 fn each_row_of_the_target_is_a_row_of_one_teacher() {
-    let mut learner = ClsEr::new(
-        config(),
-        MlpShape { inputs: WIDTH, hidden: vec![5], outputs: CLASSES },
-        &mut perdura_sdk::rand::rng(),
-        perdura_nn::device("flex", 0).unwrap(),
-    );
-    learner.stable = Mlp::new(&learner.shape, &mut perdura_sdk::rand::rng(), &learner.device);
+    let mut learner = ClsEr::new(config(), fresh(&config(), &[WIDTH]));
+    learner.stable = fresh(&config(), &[WIDTH]);
     let batch = samples(16, 1);
-    let x = rows(&[&batch.views[0]], WIDTH, &learner.device);
-    let y = labels(&[&batch.labels], CLASSES, &learner.device);
+    let x = learner.working.rows(&[&batch.views[0]]);
+    let y = learner.working.labels(&[&batch.labels]);
     let values = |t: Tensor<2>| t.into_data().try_to_vec::<f32>().unwrap();
     let z_s = values(learner.stable.forward(x.clone()));
     let z_p = values(learner.plastic.forward(x.clone()));
-    let target = learner.target(x, y);
+    let target = learner.target(x, y).unwrap();
     let z = values(target.logits);
     let mut n_select_stable = 0;
     for row in 0..16 {
@@ -227,3 +227,6 @@ fn a_rate_above_one_is_refused() {
     let message = error.err().expect("the rate is out of range").to_string();
     assert_eq!(message, "hyper-parameter `r_stable`: expected a number from 0 to 1, found 1.5");
 }
+
+#[path = "batch_norm_tests.rs"]
+mod batch_norm;

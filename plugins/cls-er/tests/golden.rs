@@ -1,6 +1,7 @@
 //! CLS-ER against an independent float32 reference, from initialisation and in mid-run.
 
 #[path = "../../../tests/golden/reader.rs"]
+#[allow(dead_code)] // parts of it serve the tests of other methods
 mod reader;
 
 use perdura_cls_er::{ClsEr, Config};

@@ -2,8 +2,7 @@
 //! as one. The host keeps the memory (a reservoir) and draws from it.
 #![deny(unsafe_code)]
 
-use burn::tensor::Device;
-use perdura_nn::{Mlp, MlpShape, Network, copy_out, labels, losses, rows, state};
+use perdura_nn::{BackboneConfig, BackboneKind, Net, Network, losses, state};
 use perdura_sdk::{Error, prelude::*};
 
 hyper_parameters! {
@@ -13,8 +12,12 @@ hyper_parameters! {
         pub lr: f64 = 0.01,
         /// Samples replayed per step, m.
         pub replay: usize = 10,
-        /// Widths of the hidden layers.
+        /// Network before the head.
+        pub backbone: BackboneKind = BackboneKind::Mlp,
+        /// Widths of the hidden layers, for `mlp`.
         pub hidden: Vec<usize> = vec![100, 100],
+        /// Channels of the first stage, for `resnet18` and `resnet18_pool`.
+        pub width: usize = 64,
     }
 }
 
@@ -23,19 +26,19 @@ impl Config {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return Err(Error::config("lr", "a number above 0", self.lr));
         }
-        if self.hidden.contains(&0) {
-            return Err(Error::config("hidden", "widths of at least 1", "0"));
-        }
         Ok(())
+    }
+
+    fn backbone(&self) -> BackboneConfig {
+        let (kind, hidden, width) = (self.backbone, self.hidden.clone(), self.width);
+        BackboneConfig { kind, hidden, width }
     }
 }
 
 /// The learner: one network.
 pub struct Er {
     lr: f64,
-    shape: MlpShape,
-    network: Mlp,
-    device: Device,
+    network: Net,
 }
 
 impl ContinualLearner for Er {
@@ -54,34 +57,29 @@ impl ContinualLearner for Er {
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
         config.check()?;
-        let Config { lr, hidden, replay: _ } = config;
-        let device = perdura_nn::device(&ctx.device, ctx.call.seed())?;
-        let shape = MlpShape { inputs: ctx.input_width(), hidden, outputs: ctx.classes };
-        let network = Mlp::new(&shape, &mut ctx.call.rng("init"), &device);
-        Ok(Er { lr, shape, network, device })
+        let network = Net::of(ctx, &config.backbone())?;
+        Ok(Er { lr: config.lr, network })
     }
 
     /// `L = CE(f(X ∪ X_m), Y ∪ Y_m)`, one mean over `b + m` samples in one forward pass; `θ ← θ − lr·∇L`.
     fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
         let (current, replay) = (&step.current, step.draw("replay")?);
-        let MlpShape { inputs: width, outputs: classes, .. } = self.shape;
-        let inputs = rows(&[current.inputs(), replay.inputs()], width, &self.device);
-        let labels = labels(&[current.labels(), replay.labels()], classes, &self.device);
-        let tracked = self.network.tracked();
-        let loss = losses::cross_entropy(tracked.forward(inputs), labels);
+        let inputs = self.network.rows(&[current.inputs(), replay.inputs()]);
+        let labels = self.network.labels(&[current.labels(), replay.labels()]);
+        let mut tracked = self.network.tracked();
+        let loss = losses::cross_entropy(tracked.forward_train(inputs)?, labels);
         let report = StepReport::new().scalar("loss", loss.clone().into_scalar());
         self.network.descend(&tracked, loss.backward(), self.lr);
         Ok(report)
     }
 
     fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {
-        let inputs = rows(&[query.inputs], self.shape.inputs, &self.device);
-        copy_out(self.network.forward(inputs), logits.as_mut_slice());
+        self.network.predict(query.inputs, logits.as_mut_slice());
         Ok(())
     }
 
     fn resources(&self) -> Resources {
-        Resources::new().with("parameters", self.network.parameter_bytes())
+        Resources::new().with("parameters", self.network.bytes())
     }
 
     fn save(&self, out: &mut StateWriter) -> Result<()> {

@@ -2,8 +2,7 @@
 //! every comparison.
 #![deny(unsafe_code)]
 
-use burn::tensor::Device;
-use perdura_nn::{Mlp, MlpShape, Network, copy_out, labels, losses, rows, state};
+use perdura_nn::{BackboneConfig, BackboneKind, Net, Network, losses, state};
 use perdura_sdk::{Error, prelude::*};
 
 hyper_parameters! {
@@ -11,8 +10,12 @@ hyper_parameters! {
     pub struct Config {
         /// Learning rate, constant; above 0.
         pub lr: f64 = 0.03,
-        /// Widths of the hidden layers.
+        /// Network before the head.
+        pub backbone: BackboneKind = BackboneKind::Mlp,
+        /// Widths of the hidden layers, for `mlp`.
         pub hidden: Vec<usize> = vec![100, 100],
+        /// Channels of the first stage, for `resnet18` and `resnet18_pool`.
+        pub width: usize = 64,
     }
 }
 
@@ -21,19 +24,19 @@ impl Config {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return Err(Error::config("lr", "a number above 0", self.lr));
         }
-        if self.hidden.contains(&0) {
-            return Err(Error::config("hidden", "widths of at least 1", "0"));
-        }
         Ok(())
+    }
+
+    fn backbone(&self) -> BackboneConfig {
+        let (kind, hidden, width) = (self.backbone, self.hidden.clone(), self.width);
+        BackboneConfig { kind, hidden, width }
     }
 }
 
 /// The learner: one network.
 pub struct Sgd {
     lr: f64,
-    shape: MlpShape,
-    network: Mlp,
-    device: Device,
+    network: Net,
 }
 
 impl ContinualLearner for Sgd {
@@ -50,32 +53,28 @@ impl ContinualLearner for Sgd {
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
         config.check()?;
-        let Config { lr, hidden } = config;
-        let device = perdura_nn::device(&ctx.device, ctx.call.seed())?;
-        let shape = MlpShape { inputs: ctx.input_width(), hidden, outputs: ctx.classes };
-        let network = Mlp::new(&shape, &mut ctx.call.rng("init"), &device);
-        Ok(Sgd { lr, shape, network, device })
+        let network = Net::of(ctx, &config.backbone())?;
+        Ok(Sgd { lr: config.lr, network })
     }
 
     /// `L = CE(f(X), Y)`; `θ ← θ − lr·∇L`.
     fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
-        let inputs = rows(&[step.current.inputs()], self.shape.inputs, &self.device);
-        let labels = labels(&[step.current.labels()], self.shape.outputs, &self.device);
-        let tracked = self.network.tracked();
-        let loss = losses::cross_entropy(tracked.forward(inputs), labels);
+        let inputs = self.network.rows(&[step.current.inputs()]);
+        let labels = self.network.labels(&[step.current.labels()]);
+        let mut tracked = self.network.tracked();
+        let loss = losses::cross_entropy(tracked.forward_train(inputs)?, labels);
         let report = StepReport::new().scalar("loss", loss.clone().into_scalar());
         self.network.descend(&tracked, loss.backward(), self.lr);
         Ok(report)
     }
 
     fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {
-        let inputs = rows(&[query.inputs], self.shape.inputs, &self.device);
-        copy_out(self.network.forward(inputs), logits.as_mut_slice());
+        self.network.predict(query.inputs, logits.as_mut_slice());
         Ok(())
     }
 
     fn resources(&self) -> Resources {
-        Resources::new().with("parameters", self.network.parameter_bytes())
+        Resources::new().with("parameters", self.network.bytes())
     }
 
     fn save(&self, out: &mut StateWriter) -> Result<()> {

@@ -1,10 +1,10 @@
-//! Times of whole training steps of the MNIST network, and of the parts that were in question.
+//! Times of whole training steps of the networks of the papers, and of the parts that were in question.
 //!
 //! `RAYON_NUM_THREADS=1 cargo bench -p perdura-nn`
 
 use burn::tensor::{Device, Int, Tensor};
 use divan::Bencher;
-use perdura_nn::{Mlp, MlpShape, Network, losses, rows};
+use perdura_nn::{BackboneConfig, BackboneKind, Net, NetShape, Network, losses, rows};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -24,14 +24,26 @@ impl Bench {
         Bench { device, rng: ChaCha8Rng::seed_from_u64(1) }
     }
 
-    fn network(&mut self) -> Mlp {
-        let shape = MlpShape { inputs: 784, hidden: vec![100, 100], outputs: 10 };
-        Mlp::new(&shape, &mut self.rng, &self.device)
+    fn network(&mut self) -> Net {
+        let (backbone, input) = (BackboneConfig::default(), vec![784]);
+        let shape = NetShape { backbone, input, classes: 10 };
+        Net::new(&shape, &mut self.rng, &self.device).unwrap()
+    }
+
+    fn resnet18(&mut self, width: usize) -> Net {
+        let kind = BackboneKind::Resnet18;
+        let backbone = BackboneConfig { kind, width, ..BackboneConfig::default() };
+        let shape = NetShape { backbone, input: vec![3, 32, 32], classes: 10 };
+        Net::new(&shape, &mut self.rng, &self.device).unwrap()
     }
 
     fn samples(&mut self, count: usize) -> (Vec<f32>, Vec<u32>) {
+        self.samples_of(784, count)
+    }
+
+    fn samples_of(&mut self, width: usize, count: usize) -> (Vec<f32>, Vec<u32>) {
         let pixel = |_| (self.rng.next_u32() >> 24) as f32 / 255.0;
-        let inputs = (0..count * 784).map(pixel).collect();
+        let inputs = (0..count * width).map(pixel).collect();
         (inputs, (0..count as u32).map(|i| i % 10).collect())
     }
 
@@ -40,20 +52,41 @@ impl Bench {
     }
 }
 
-/// Forward, cross-entropy, backward and update over `rows` rows.
+/// Forward, cross-entropy, backward and update.
+fn step(network: &mut Net, x: &[f32], y: &[u32]) -> f32 {
+    let mut tracked = network.tracked();
+    let logits = tracked.forward_train(network.rows(&[x])).unwrap();
+    let loss = losses::cross_entropy(logits, network.labels(&[y]));
+    let value: f32 = loss.clone().into_scalar();
+    network.descend(&tracked, loss.backward(), 0.03);
+    value
+}
+
+/// A step of the MLP over `count` rows.
 #[divan::bench(args = [10, 20, 138])]
 fn sgd(bencher: Bencher, count: usize) {
     let mut bench = Bench::new();
     let mut network = bench.network();
     let (x, y) = bench.samples(count);
-    bencher.bench_local(|| {
-        let tracked = network.tracked();
-        let logits = tracked.forward(rows(&[&x], 784, &bench.device));
-        let loss = losses::cross_entropy(logits, bench.labels(&[&y]));
-        let value: f32 = loss.clone().into_scalar();
-        network.descend(&tracked, loss.backward(), 0.03);
-        value
-    });
+    bencher.bench_local(|| step(&mut network, &x, &y));
+}
+
+/// A step of a ResNet-18 of this width over 64 images of 32x32.
+#[divan::bench(args = [8, 20, 64], sample_count = 5, sample_size = 1)]
+fn resnet18(bencher: Bencher, width: usize) {
+    let mut bench = Bench::new();
+    let mut network = bench.resnet18(width);
+    let (x, y) = bench.samples_of(3 * 32 * 32, 64);
+    bencher.bench_local(|| step(&mut network, &x, &y));
+}
+
+/// Logits of 50 images in evaluation mode.
+#[divan::bench(args = [8, 20], sample_count = 5, sample_size = 1)]
+fn resnet18_forward(bencher: Bencher, width: usize) {
+    let mut bench = Bench::new();
+    let network = bench.resnet18(width);
+    let (x, _) = bench.samples_of(3 * 32 * 32, 50);
+    bencher.bench_local(|| network.forward(network.rows(&[&x])));
 }
 
 /// CLS-ER's step: 10 rows of the stream, 128 of the memory.
@@ -74,8 +107,8 @@ fn cls_er(bencher: Bencher) {
         let p_p = losses::label_log_probability(z_p.clone(), labels);
         let choose = p_s.greater(p_p).unsqueeze_dim::<2>(1).expand([128, 10]);
         let target = z_p.mask_where(choose, z_s);
-        let tracked = working.tracked();
-        let logits = tracked.forward(inputs);
+        let mut tracked = working.tracked();
+        let logits = tracked.forward_train(inputs).unwrap();
         let consistency =
             losses::mean_squared_error(logits.clone().narrow(0, 10, 128), target) * 2.0;
         let loss = losses::cross_entropy(logits, bench.labels(&[&y, &ym])) + consistency;

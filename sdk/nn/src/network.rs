@@ -1,112 +1,175 @@
-//! A network as an ordered list of named parameters, and what follows from that alone: copies that carry
+//! A network as an ordered list of named tensors, and what follows from that alone: copies that carry
 //! gradients, the gradient step, moving averages, sizes.
 
 use burn::tensor::{Gradients, Tensor};
 
-/// A borrowed parameter.
-pub enum Parameter<'a> {
-    /// Biases, scales.
-    Vector(&'a Tensor<1>),
-    /// Weights of a linear layer, `[in, out]` in memory and `[out, in]` in files.
-    Linear(&'a Tensor<2>),
-    /// Weights of a convolution, `[out, in, height, width]`.
-    Kernel(&'a Tensor<4>),
-}
-
-/// A borrowed parameter that may be replaced.
-pub enum ParameterMut<'a> {
-    /// Biases, scales.
+/// A tensor of a network, to be read or replaced. A replacement keeps its shape.
+pub enum TensorMut<'a> {
+    /// A parameter: biases, scales.
     Vector(&'a mut Tensor<1>),
-    /// Weights of a linear layer, `[in, out]`.
+    /// A parameter: weights of a linear layer, `[in, out]` in memory and `[out, in]` in files.
     Linear(&'a mut Tensor<2>),
-    /// Weights of a convolution, `[out, in, height, width]`.
+    /// A parameter: weights of a convolution, `[out, in, height, width]`.
     Kernel(&'a mut Tensor<4>),
+    /// A buffer: a running statistic of batch normalisation. It has no gradient.
+    Running(&'a mut Tensor<1>),
 }
 
-impl Parameter<'_> {
-    /// Shape in memory.
-    pub fn shape(&self) -> Vec<usize> {
-        match self {
-            Parameter::Vector(t) => t.dims().to_vec(),
-            Parameter::Linear(t) => t.dims().to_vec(),
-            Parameter::Kernel(t) => t.dims().to_vec(),
-        }
-    }
-
+impl TensorMut<'_> {
     /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.shape().iter().product()
-    }
-
-    /// True for a parameter without elements.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Applies `$body` to the tensors of two parameters of the same kind.
-macro_rules! zip_parameters {
-    ($mine:expr, $theirs:expr, $body:expr) => {
-        match ($mine, $theirs) {
-            (ParameterMut::Vector(mine), Parameter::Vector(theirs)) => $body(mine, theirs),
-            (ParameterMut::Linear(mine), Parameter::Linear(theirs)) => $body(mine, theirs),
-            (ParameterMut::Kernel(mine), Parameter::Kernel(theirs)) => $body(mine, theirs),
-            _ => unreachable!("a network lists its parameters in one order"),
+    fn count(&self) -> usize {
+        match self {
+            TensorMut::Vector(t) | TensorMut::Running(t) => t.dims().iter().product(),
+            TensorMut::Linear(t) => t.dims().iter().product(),
+            TensorMut::Kernel(t) => t.dims().iter().product(),
         }
-    };
+    }
 }
 
-/// A network: its parameters in a fixed order. Implement the three lists; the rest follows.
+/// The list that [`Network::list`] fills: names in PyTorch's manner, such as `layer1.0.conv1.weight`.
+#[derive(Default)]
+pub struct Listing<'a> {
+    prefix: String,
+    tensors: Vec<(String, TensorMut<'a>)>,
+}
+
+impl<'a> Listing<'a> {
+    /// Adds one tensor.
+    pub fn tensor(&mut self, name: &str, tensor: TensorMut<'a>) {
+        self.tensors.push((format!("{}{name}", self.prefix), tensor));
+    }
+
+    /// Adds all tensors of a part as `<name>.<its name>`; with an empty name, under their own names.
+    pub fn part(&mut self, name: &str, part: &'a mut impl Network) {
+        let outer = self.prefix.len();
+        self.prefix.push_str(name);
+        if !name.is_empty() {
+            self.prefix.push('.');
+        }
+        part.list(self);
+        self.prefix.truncate(outer);
+    }
+}
+
+/// A network, or a layer, or any group of them: it lists its tensors, the rest follows.
 ///
-/// Parameters are plain tensors. A training step makes a [`tracked`](Network::tracked) copy (the memory
-/// is shared), computes a loss with it, and takes the gradients back with
-/// [`descend`](Network::descend). Networks that are never trained by gradient need nothing else.
+/// Tensors are handles, so a clone shares the memory of its original until one of them is replaced. A
+/// training step makes a [`tracked`](Network::tracked) clone, computes a loss with it, and takes the
+/// gradients and the running statistics back with [`descend`](Network::descend). Networks that are never
+/// trained by gradient need neither.
+///
+/// ```
+/// use perdura_nn::{BatchNorm, Linear, Listing, Network};
+///
+/// /// Two layers that are trained, averaged and saved as one.
+/// #[derive(Clone)]
+/// struct Projector {
+///     first: Linear,
+///     norm: BatchNorm,
+/// }
+///
+/// impl Network for Projector {
+///     fn list<'a>(&'a mut self, tensors: &mut Listing<'a>) {
+///         tensors.part("projector.0", &mut self.first);
+///         tensors.part("projector.1", &mut self.norm);
+///     }
+/// }
+/// ```
 pub trait Network: Clone {
-    /// Names in PyTorch's manner, such as `fc1.weight`.
-    fn names(&self) -> Vec<String>;
+    /// Lists every tensor, always in the same order.
+    fn list<'a>(&'a mut self, tensors: &mut Listing<'a>);
 
-    /// Parameters in the order of [`names`](Network::names).
-    fn parameters(&self) -> Vec<Parameter<'_>>;
+    /// Every tensor with its name.
+    fn tensors_mut(&mut self) -> Vec<(String, TensorMut<'_>)> {
+        let mut listing = Listing::default();
+        self.list(&mut listing);
+        listing.tensors
+    }
 
-    /// The same, to be replaced. A replacement keeps its shape.
-    fn parameters_mut(&mut self) -> Vec<ParameterMut<'_>>;
+    /// Names of all tensors, buffers included.
+    fn names(&self) -> Vec<String> {
+        self.clone().tensors_mut().into_iter().map(|(name, _)| name).collect()
+    }
 
-    /// A copy whose parameters are the leaves of a new gradient graph.
+    /// A clone whose parameters are the leaves of a new gradient graph.
     fn tracked(&self) -> Self {
         let mut copy = self.clone();
-        for parameter in copy.parameters_mut() {
-            match parameter {
-                ParameterMut::Vector(t) => *t = t.clone().autodiff().require_grad(),
-                ParameterMut::Linear(t) => *t = t.clone().autodiff().require_grad(),
-                ParameterMut::Kernel(t) => *t = t.clone().autodiff().require_grad(),
+        for (_, tensor) in copy.tensors_mut() {
+            match tensor {
+                TensorMut::Vector(t) => *t = t.clone().autodiff().require_grad(),
+                TensorMut::Linear(t) => *t = t.clone().autodiff().require_grad(),
+                TensorMut::Kernel(t) => *t = t.clone().autodiff().require_grad(),
+                TensorMut::Running(_) => {}
             }
         }
         copy
     }
 
     /// One step of plain gradient descent, `θ ← θ − lr·g`, with the gradients of a loss that was computed
-    /// with `tracked`. A parameter the loss does not depend on stays as it is.
+    /// with `tracked`. A parameter the loss does not depend on stays as it is. The running statistics
+    /// become those of `tracked`, as its passes in training mode left them.
     fn descend(&mut self, tracked: &Self, mut gradients: Gradients, lr: f64) {
-        for (mine, leaf) in self.parameters_mut().into_iter().zip(tracked.parameters()) {
-            zip_parameters!(mine, leaf, |mine, leaf| descend(mine, leaf, &mut gradients, lr));
-        }
+        let mut tracked = tracked.clone();
+        for_each_pair(self, &mut tracked, |pair| match pair {
+            Pair::Vector(mine, leaf) => descend(mine, leaf, &mut gradients, lr),
+            Pair::Linear(mine, leaf) => descend(mine, leaf, &mut gradients, lr),
+            Pair::Kernel(mine, leaf) => descend(mine, leaf, &mut gradients, lr),
+            Pair::Running(mine, theirs) => *mine = theirs.clone(),
+        });
     }
 
-    /// Moves towards `other`: `θ ← α·θ + (1−α)·θ_other`.
+    /// Moves the parameters towards those of `other`: `θ ← α·θ + (1−α)·θ_other`. Running statistics stay.
     fn average(&mut self, other: &Self, alpha: f64) {
-        for (mine, theirs) in self.parameters_mut().into_iter().zip(other.parameters()) {
-            zip_parameters!(mine, theirs, |mine, theirs| average(mine, theirs, alpha));
-        }
+        for_each_pair(self, &mut other.clone(), |pair| match pair {
+            Pair::Vector(mine, theirs) => average(mine, theirs, alpha),
+            Pair::Linear(mine, theirs) => average(mine, theirs, alpha),
+            Pair::Kernel(mine, theirs) => average(mine, theirs, alpha),
+            Pair::Running(..) => {}
+        });
+    }
+
+    /// Moves the running statistics, and nothing else, towards those of `other`.
+    fn average_buffers(&mut self, other: &Self, alpha: f64) {
+        for_each_pair(self, &mut other.clone(), |pair| {
+            if let Pair::Running(mine, theirs) = pair {
+                average(mine, theirs, alpha);
+            }
+        });
     }
 
     /// Number of trainable numbers.
     fn parameter_count(&self) -> usize {
-        self.parameters().iter().map(Parameter::len).sum()
+        count(self, |tensor| !matches!(tensor, TensorMut::Running(_)))
     }
 
-    /// Bytes of the parameters (f32).
-    fn parameter_bytes(&self) -> u64 {
-        self.parameter_count() as u64 * size_of::<f32>() as u64
+    /// Numbers in running statistics; 0 for a network without batch normalisation.
+    fn buffer_count(&self) -> usize {
+        count(self, |tensor| matches!(tensor, TensorMut::Running(_)))
+    }
+
+    /// Bytes of parameters and running statistics (f32).
+    fn bytes(&self) -> u64 {
+        ((self.parameter_count() + self.buffer_count()) * size_of::<f32>()) as u64
+    }
+}
+
+/// Tensors of the same name of two networks.
+enum Pair<'a> {
+    Vector(&'a mut Tensor<1>, &'a Tensor<1>),
+    Linear(&'a mut Tensor<2>, &'a Tensor<2>),
+    Kernel(&'a mut Tensor<4>, &'a Tensor<4>),
+    Running(&'a mut Tensor<1>, &'a Tensor<1>),
+}
+
+fn for_each_pair<N: Network>(mine: &mut N, theirs: &mut N, mut apply: impl FnMut(Pair<'_>)) {
+    for ((_, mine), (_, theirs)) in mine.tensors_mut().into_iter().zip(theirs.tensors_mut()) {
+        apply(match (mine, theirs) {
+            (TensorMut::Vector(a), TensorMut::Vector(b)) => Pair::Vector(a, b),
+            (TensorMut::Linear(a), TensorMut::Linear(b)) => Pair::Linear(a, b),
+            (TensorMut::Kernel(a), TensorMut::Kernel(b)) => Pair::Kernel(a, b),
+            (TensorMut::Running(a), TensorMut::Running(b)) => Pair::Running(a, b),
+            _ => unreachable!("a network lists its tensors in one order"),
+        });
     }
 }
 
@@ -124,4 +187,10 @@ fn descend<const D: usize>(
 
 fn average<const D: usize>(mine: &mut Tensor<D>, theirs: &Tensor<D>, alpha: f64) {
     mine.inplace(|mine| mine.mul_scalar(alpha) + theirs.clone().mul_scalar(1.0 - alpha));
+}
+
+fn count(network: &impl Network, of: impl Fn(&TensorMut<'_>) -> bool) -> usize {
+    let mut handles = network.clone();
+    let tensors = handles.tensors_mut();
+    tensors.iter().filter(|(_, t)| of(t)).map(|(_, t)| t.count()).sum()
 }

@@ -4,15 +4,16 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use perdura_sdk::{Result, StateReader, StateWriter};
 
-use crate::network::{Network, Parameter, ParameterMut};
+use crate::network::{Network, TensorMut};
 
-/// Saves every parameter as `<prefix><name>`, for example `working.fc1.weight`.
+/// Saves every tensor as `<prefix><name>`, for example `working.fc1.weight` or
+/// `working.bn1.running_mean`.
 pub fn save<N: Network>(network: &N, prefix: &str, state: &mut StateWriter) -> Result<()> {
-    for (name, parameter) in network.names().iter().zip(network.parameters()) {
-        let data = match parameter {
-            Parameter::Vector(t) => t.to_data(),
-            Parameter::Linear(t) => t.clone().transpose().into_data(),
-            Parameter::Kernel(t) => t.to_data(),
+    for (name, tensor) in network.clone().tensors_mut() {
+        let data = match tensor {
+            TensorMut::Vector(t) | TensorMut::Running(t) => t.to_data(),
+            TensorMut::Linear(t) => t.clone().transpose().into_data(),
+            TensorMut::Kernel(t) => t.to_data(),
         };
         let values = data.as_slice::<f32>().expect("networks compute in f32");
         state.tensor(&format!("{prefix}{name}"), data.shape().as_slice(), values)?;
@@ -23,12 +24,14 @@ pub fn save<N: Network>(network: &N, prefix: &str, state: &mut StateWriter) -> R
 /// Loads what [`save`] wrote with the same prefix. A tensor that is missing or of another shape is an
 /// error that names it; the network may then be half loaded.
 pub fn load<N: Network>(network: &mut N, prefix: &str, state: &mut StateReader) -> Result<()> {
-    for (name, parameter) in network.names().iter().zip(network.parameters_mut()) {
+    for (name, tensor) in network.tensors_mut() {
         let name = format!("{prefix}{name}");
-        match parameter {
-            ParameterMut::Vector(t) => *t = read(state, &name, t.dims(), &t.device())?,
-            ParameterMut::Kernel(t) => *t = read(state, &name, t.dims(), &t.device())?,
-            ParameterMut::Linear(t) => {
+        match tensor {
+            TensorMut::Vector(t) | TensorMut::Running(t) => {
+                *t = read(state, &name, t.dims(), &t.device())?;
+            }
+            TensorMut::Kernel(t) => *t = read(state, &name, t.dims(), &t.device())?,
+            TensorMut::Linear(t) => {
                 let [inputs, outputs] = t.dims();
                 let stored = state.tensor(&name, &[outputs, inputs])?;
                 let weight = transposed(&stored, outputs, inputs);
@@ -50,7 +53,7 @@ fn read<const D: usize>(
 
 /// A row-major `[rows, columns]` matrix as row-major `[columns, rows]`. Done here and not by the tensor
 /// library, whose transpose is a view that every later product would have to walk across.
-fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(crate) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let column = |c| (0..rows).map(move |r| values[r * columns + c]);
     (0..columns).flat_map(column).collect()
 }
@@ -58,17 +61,18 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Mlp, MlpShape};
+    use crate::{BackboneConfig, Net, NetShape};
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    fn network(seed: u64, hidden: usize) -> Mlp {
-        let shape = MlpShape { inputs: 3, hidden: vec![hidden], outputs: 2 };
+    fn network(seed: u64, hidden: usize) -> Net {
+        let backbone = BackboneConfig { hidden: vec![hidden], ..BackboneConfig::default() };
+        let shape = NetShape { backbone, input: vec![3], classes: 2 };
         let device = crate::device("flex", 0).unwrap();
-        Mlp::new(&shape, &mut ChaCha8Rng::seed_from_u64(seed), &device)
+        Net::new(&shape, &mut ChaCha8Rng::seed_from_u64(seed), &device).unwrap()
     }
 
-    fn saved(network: &Mlp) -> Vec<u8> {
+    fn saved(network: &Net) -> Vec<u8> {
         let mut state = StateWriter::new();
         save(network, "working.", &mut state).unwrap();
         state.into_bytes().unwrap()
@@ -85,10 +89,10 @@ mod tests {
 
     #[test]
     fn linear_weights_are_stored_as_pytorch_stores_them() {
-        let network = network(1, 4);
+        let mut network = network(1, 4);
         let mut reader = StateReader::from_bytes(&saved(&network)).unwrap();
         let stored = reader.tensor("working.fc1.weight", &[4, 3]).unwrap();
-        let Parameter::Linear(weight) = network.parameters().remove(0) else { panic!("a weight") };
+        let TensorMut::Linear(weight) = network.tensors_mut().remove(0).1 else { panic!() };
         let memory = weight.to_data();
         let memory = memory.as_slice::<f32>().unwrap();
         assert_eq!((memory[1], memory[4]), (stored[3], stored[1]));

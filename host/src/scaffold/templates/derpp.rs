@@ -3,7 +3,7 @@
 //! learns the labels of a second, independent draw. Change it into your method.
 #![deny(unsafe_code)]
 
-use perdura_nn::{Mlp, Network, copy_out, losses, state};
+use perdura_nn::{BackboneConfig, Net, Network, losses, state};
 use perdura_sdk::prelude::*;
 
 hyper_parameters! {
@@ -25,7 +25,7 @@ hyper_parameters! {
 /// The learner: what it needs to predict, to go on learning and to be saved.
 pub struct {{Type}} {
     config: Config,
-    network: Mlp,
+    network: Net,
 }
 
 impl ContinualLearner for {{Type}} {
@@ -42,7 +42,8 @@ impl ContinualLearner for {{Type}} {
     }
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
-        let network = Mlp::of(ctx, &config.hidden)?;
+        let hidden = config.hidden.clone();
+        let network = Net::of(ctx, &BackboneConfig { hidden, ..BackboneConfig::default() })?;
         Ok({{Type}} { config, network })
     }
 
@@ -50,14 +51,14 @@ impl ContinualLearner for {{Type}} {
     /// later sample has its logits, because every step hands them over.
     fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
         let (current, dark, labelled) = (&step.current, step.draw("dark")?, step.draw("labelled")?);
-        let (network, tracked) = (&self.network, self.network.tracked());
-        let logits = tracked.forward(network.rows(&[current.inputs()]));
+        let (network, mut tracked) = (&self.network, self.network.tracked());
+        let logits = tracked.forward_train(network.rows(&[current.inputs()]))?;
         let column = logits.to_data().try_into_vec()?;
         let mut loss = losses::cross_entropy(logits, network.labels(&[current.labels()]));
         if !dark.is_empty() {
             let (z, y) = (dark.column("logits")?.values, labelled.labels());
-            let now = tracked.forward(network.rows(&[dark.inputs()]));
-            let replayed = tracked.forward(network.rows(&[labelled.inputs()]));
+            let now = tracked.forward_train(network.rows(&[dark.inputs()]))?;
+            let replayed = tracked.forward_train(network.rows(&[labelled.inputs()]))?;
             let distance = losses::mean_squared_error(now, network.logits(&[z]));
             loss = loss + distance * self.config.alpha;
             loss = loss + losses::cross_entropy(replayed, network.labels(&[y])) * self.config.beta;
@@ -68,7 +69,7 @@ impl ContinualLearner for {{Type}} {
     }
 
     fn predict(&mut self, query: &Query<'_>, out: &mut Logits<'_>) -> Result<()> {
-        copy_out(self.network.forward(self.network.rows(&[query.inputs])), out.as_mut_slice());
+        self.network.predict(query.inputs, out.as_mut_slice());
         Ok(())
     }
 

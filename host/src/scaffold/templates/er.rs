@@ -2,7 +2,7 @@
 //! memory, as one. The host keeps the memory and draws from it. Change it into your method.
 #![deny(unsafe_code)]
 
-use perdura_nn::{Mlp, Network, copy_out, losses, state};
+use perdura_nn::{BackboneConfig, Net, Network, losses, state};
 use perdura_sdk::prelude::*;
 
 hyper_parameters! {
@@ -20,7 +20,7 @@ hyper_parameters! {
 /// The learner: what it needs to predict, to go on learning and to be saved.
 pub struct {{Type}} {
     config: Config,
-    network: Mlp,
+    network: Net,
 }
 
 impl ContinualLearner for {{Type}} {
@@ -36,7 +36,8 @@ impl ContinualLearner for {{Type}} {
     }
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
-        let network = Mlp::of(ctx, &config.hidden)?;
+        let hidden = config.hidden.clone();
+        let network = Net::of(ctx, &BackboneConfig { hidden, ..BackboneConfig::default() })?;
         Ok({{Type}} { config, network })
     }
 
@@ -45,15 +46,15 @@ impl ContinualLearner for {{Type}} {
         let (current, replay) = (&step.current, step.draw("replay")?);
         let inputs = self.network.rows(&[current.inputs(), replay.inputs()]);
         let labels = self.network.labels(&[current.labels(), replay.labels()]);
-        let tracked = self.network.tracked();
-        let loss = losses::cross_entropy(tracked.forward(inputs), labels);
+        let mut tracked = self.network.tracked();
+        let loss = losses::cross_entropy(tracked.forward_train(inputs)?, labels);
         let report = StepReport::new().scalar("loss", loss.clone().into_scalar());
         self.network.descend(&tracked, loss.backward(), self.config.lr);
         Ok(report)
     }
 
     fn predict(&mut self, query: &Query<'_>, out: &mut Logits<'_>) -> Result<()> {
-        copy_out(self.network.forward(self.network.rows(&[query.inputs])), out.as_mut_slice());
+        self.network.predict(query.inputs, out.as_mut_slice());
         Ok(())
     }
 
