@@ -3,7 +3,8 @@
 //! What happens from a command to a table, and where:
 //!
 //! 1. [`cli`] reads the command line; [`planning`] turns it into plans that leave nothing open.
-//! 2. [`plugin`] finds and checks the plugin's file; [`stream`] makes the benchmark from [`data`].
+//! 2. [`plugin`] finds and checks the plugin's file; [`stream`] makes the benchmark from [`data`],
+//!    which [`fetch`] downloads.
 //! 3. [`schedule`] starts a process for every run.
 //! 4. In it, [`trainer`] feeds the learner: batches and draws from [`memory`], made into inputs by
 //!    [`augment`], all chance from [`rng`]. The learner lives behind a [`worker::LearnerPort`].
@@ -17,6 +18,7 @@ pub mod augment;
 pub mod cli;
 pub mod compare;
 pub mod data;
+pub mod fetch;
 pub mod memory;
 pub mod metrics;
 pub mod planning;

@@ -97,10 +97,68 @@ fn data_files_that_do_not_fit_or_are_missing() {
     sandbox.line(&line).refused(&["t10k-labels", "20 labels, one per image", "19 labels"]);
     std::fs::remove_file(sandbox.path("data/t10k-labels-idx1-ubyte")).expect("it is there");
     sandbox.line(&line).refused(&["no file t10k-labels-idx1-ubyte", "--data-dir"]);
-    sandbox
-        .line("run nearest-mean --benchmark split-mnist")
-        .refused(&["PERDURA_DATA", "--data-dir"]);
+    sandbox.line("run nearest-mean --benchmark split-mnist").refused(&[
+        "PERDURA_DATA",
+        "--data-dir",
+        "perdura data fetch mnist",
+    ]);
     assert!(!sandbox.path("work/other").exists());
     // The run that was there is untouched.
     RunResult::only_below(&sandbox.path("work/out"));
+}
+
+/// Two records of each class in both files of a small CIFAR-10.
+fn tiny_cifar() -> BTreeMap<&'static str, Vec<u8>> {
+    let record = |row: u8| [vec![row % 10], vec![25 * (row % 10); 3072]].concat();
+    let records: Vec<u8> = (0..20).flat_map(record).collect();
+    BTreeMap::from([("data_batch_1.bin", records.clone()), ("test_batch.bin", records)])
+}
+
+#[test]
+fn damaged_cifar_files() {
+    let run = "run nearest-mean --benchmark split-cifar10-subset --batch 2 --epochs 1 \
+               --data-dir ../data --out out";
+    let damages: [Damage; 4] = [
+        (
+            "data_batch_1.bin",
+            |b| b.truncate(9000),
+            &["whole records of 3073", "2 records and 2854"],
+        ),
+        ("test_batch.bin", |b| b.clear(), &["whole records of 3073", "found 0 bytes"]),
+        ("data_batch_1.bin", |b| b[3073] = 10, &["labels from 0 to 9", "label 10 in record 1"]),
+        (
+            "test_batch.bin",
+            |b| (0..20).for_each(|row| b[row * 3073] = (row % 9) as u8),
+            &["no test samples of classes [9]", "experience 5"],
+        ),
+    ];
+    for (name, damage, words) in damages {
+        let sandbox = Sandbox::new();
+        let folder = sandbox.path("data/cifar-10-subset");
+        std::fs::create_dir(&folder).expect("the folder is new");
+        let mut files = tiny_cifar();
+        damage(files.get_mut(name).expect("one of the two"));
+        write_all(&folder, &files);
+        sandbox.line(run).refused(words);
+        assert!(!sandbox.path("work/out").exists(), "something was written");
+        write_all(&folder, &tiny_cifar());
+        sandbox.line(run).expect(0);
+    }
+}
+
+#[test]
+fn split_cifar10_insists_on_its_size() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("data/cifar-10-batches-bin");
+    std::fs::create_dir(&folder).expect("the folder is new");
+    write_all(&folder, &tiny_cifar());
+    let inspect = "benchmarks inspect split-cifar10 --data-dir ../data";
+    sandbox.line(inspect).refused(&["data_batch_2.bin", "perdura data fetch cifar10"]);
+    let records = tiny_cifar()["test_batch.bin"].clone();
+    for number in 2..=5 {
+        let path = folder.join(format!("data_batch_{number}.bin"));
+        std::fs::write(path, &records).expect("the sandbox can be written");
+    }
+    let words = ["data_batch_1.bin", "10000 records", "found 61460 bytes, which are 20 records"];
+    sandbox.line(inspect).refused(&words);
 }

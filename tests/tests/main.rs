@@ -5,6 +5,8 @@ mod cli;
 mod data_files;
 mod determinism;
 mod faults;
+mod fetch;
 mod golden;
+mod image_folders;
 mod loading;
 mod streams;

@@ -27,7 +27,7 @@ fn bars(per_class: u32) -> Dataset {
             labels.push(class);
         }
     }
-    Dataset { images, labels, shape, classes: 6 }
+    Dataset { images: images.into(), labels, shape, classes: 6 }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

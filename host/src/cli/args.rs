@@ -32,6 +32,9 @@ pub enum Command {
     /// List, inspect, lock and compare benchmarks.
     #[command(subcommand)]
     Benchmarks(BenchmarksCommand),
+    /// List and download data sets.
+    #[command(subcommand)]
+    Data(DataCommand),
     /// The process of one run; started by the host.
     #[command(hide = true)]
     Execute(ExecuteArgs),
@@ -81,7 +84,7 @@ pub struct CompareArgs {
 /// What is run, on what.
 #[derive(Args, Debug, Clone)]
 pub struct SetupArgs {
-    /// Benchmark; see `perdura benchmarks list`.
+    /// Benchmark, with parameters as `name:key=value,...`; see `perdura benchmarks list`.
     #[arg(long, default_value = "split-digits")]
     pub benchmark: String,
     /// Replay memory: samples (`200`) or bytes (`64KiB`, `1MB`).
@@ -299,6 +302,29 @@ pub struct MakingArgs {
     pub seed: u64,
     #[command(flatten)]
     pub stream: StreamArgs,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum DataCommand {
+    /// List data sets that can be downloaded, and which of them are there.
+    List {
+        /// Folder with data sets.
+        #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Download a data set, or check and complete what is there.
+    Fetch {
+        /// Data set; see `perdura data list`.
+        name: String,
+        /// Folder to put it into.
+        #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
+        data_dir: PathBuf,
+        /// Address of a folder that holds the files, to be asked instead of the known ones.
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
+    },
 }
 
 #[derive(Args, Debug)]

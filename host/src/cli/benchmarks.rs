@@ -84,7 +84,9 @@ fn diff(a: &str, b: &str, making: &MakingArgs) -> Result<u8, CliError> {
 /// The streams of a lock file; `None` for what is the name of a benchmark.
 fn lock_file(side: &str) -> Result<Option<Vec<LockedStream>>, CliError> {
     let path = Path::new(side);
-    let named = stream::names().iter().any(|recipe| recipe.name == side);
+    // Parameters may follow a name, and a path may stand in them.
+    let base = side.split(':').next().unwrap_or(side);
+    let named = stream::names().iter().any(|recipe| recipe.name == base);
     // What is neither is refused as a name, with the nearest one.
     match !named && (path.exists() || side.contains('/')) {
         true => Ok(Some(Lock::read(path)?.streams)),

@@ -1,5 +1,6 @@
 //! What the command line answers when something is refused.
 
+use crate::fetch::FetchError;
 use crate::planning::PlanError;
 use crate::plugin::LoadError;
 use crate::run::RunError;
@@ -24,6 +25,8 @@ pub enum CliError {
     Scaffold(#[from] ScaffoldError),
     #[error(transparent)]
     Execute(#[from] ExecuteError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     #[error("{0}")]
     Input(String),
     #[error("{path}: {source}")]

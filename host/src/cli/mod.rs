@@ -3,6 +3,7 @@
 mod args;
 mod benchmarks;
 mod compare;
+mod data;
 mod error;
 mod output;
 mod plan_file;
@@ -46,6 +47,7 @@ fn carry_out(command: Command) -> Result<u8, CliError> {
         Command::Compare(args) => compare::compare(&args),
         Command::Plugins(command) => plugins::carry_out(&command),
         Command::Benchmarks(command) => benchmarks::carry_out(&command),
+        Command::Data(command) => data::carry_out(&command),
         Command::Execute(_) => unreachable!("handled before"),
     }
 }

@@ -20,8 +20,8 @@ pub(super) fn load() -> Result<DataPair, DataError> {
     flate2::read::GzDecoder::new(FILE)
         .read_to_string(&mut text)
         .map_err(|source| DataError::Unreadable { path: path.to_owned(), source })?;
-    let mut train = empty();
-    let mut test = empty();
+    let mut train = Part::default();
+    let mut test = Part::default();
     for (row, line) in text.lines().enumerate() {
         let part = if row < TRAIN_ROWS { &mut train } else { &mut test };
         push_row(part, line).map_err(|found| {
@@ -29,14 +29,25 @@ pub(super) fn load() -> Result<DataPair, DataError> {
             DataError::damaged(path, expected, found)
         })?;
     }
+    let (train, test) = (train.dataset(), test.dataset());
     Ok(DataPair { name: "digits".into(), train, test, scale: f32::from(PIXEL_MAX) })
 }
 
-fn empty() -> Dataset {
-    Dataset { images: Vec::new(), labels: Vec::new(), shape: SHAPE, classes: CLASSES }
+/// Rows read so far.
+#[derive(Default)]
+struct Part {
+    pixels: Vec<u8>,
+    labels: Vec<u32>,
 }
 
-fn push_row(part: &mut Dataset, line: &str) -> Result<(), String> {
+impl Part {
+    fn dataset(self) -> Dataset {
+        let (images, labels) = (self.pixels.into(), self.labels);
+        Dataset { images, labels, shape: SHAPE, classes: CLASSES }
+    }
+}
+
+fn push_row(part: &mut Part, line: &str) -> Result<(), String> {
     let values: Result<Vec<u8>, _> = line.split(',').map(str::parse).collect();
     let values = values.map_err(|error| format!("`{line}` ({error})"))?;
     match values.split_last() {
@@ -45,7 +56,7 @@ fn push_row(part: &mut Dataset, line: &str) -> Result<(), String> {
                 && usize::from(label) < CLASSES
                 && pixels.iter().all(|&pixel| pixel <= PIXEL_MAX) =>
         {
-            part.images.extend_from_slice(pixels);
+            part.pixels.extend_from_slice(pixels);
             part.labels.push(u32::from(label));
             Ok(())
         }
@@ -69,7 +80,7 @@ mod tests {
         let count = |part: &Dataset, class| part.labels.iter().filter(|&&l| l == class).count();
         assert_eq!((count(&digits.train, 5), count(&digits.test, 8)), (137, 41));
         let parts = [&digits.train, &digits.test];
-        let sum: u64 = parts.iter().flat_map(|p| &p.images).map(|&v| u64::from(v)).sum();
+        let sum: u64 = parts.iter().flat_map(|p| p.images.iter()).map(|&v| u64::from(v)).sum();
         assert_eq!(sum, 561_718);
     }
 
@@ -78,7 +89,7 @@ mod tests {
         let row = |pixel: &str, label: &str, pixels: usize| {
             let mut cells = vec![pixel; pixels];
             cells.push(label);
-            push_row(&mut empty(), &cells.join(","))
+            push_row(&mut Part::default(), &cells.join(","))
         };
         assert!(row("16", "9", 64).is_ok());
         assert!(row("17", "9", 64).is_err());

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ImageShape;
+
 /// A data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -11,16 +13,18 @@ pub enum DataError {
 
     #[error(
         "the data set `{name}` is read from disk and no folder is given; name the folder \
-         that holds it with --data-dir or PERDURA_DATA"
+         that holds it with --data-dir or PERDURA_DATA{}",
+        fetch(name)
     )]
     NoFolder { name: String },
 
     #[error(
         "no file {file}; looked for {}; put it there, or name another folder with --data-dir \
-         or PERDURA_DATA",
-        list(looked)
+         or PERDURA_DATA{}",
+        list(looked),
+        fetch(name)
     )]
-    Missing { file: String, looked: Vec<PathBuf> },
+    Missing { name: String, file: String, looked: Vec<PathBuf> },
 
     #[error("cannot read {}", path.display())]
     Unreadable {
@@ -28,6 +32,19 @@ pub enum DataError {
         #[source]
         source: std::io::Error,
     },
+
+    #[error("cannot write {}; decoded images are kept there", path.display())]
+    Unwritable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+
+    #[error(
+        "{}: expected an image of {expected} like the first one, found one of {found}; ask for one \
+         size with the parameter `size`, as in size=84", path.display()
+    )]
+    OtherSize { path: PathBuf, expected: ImageShape, found: ImageShape },
 
     #[error("{}: expected {expected}, found {found}; {remedy}", path.display())]
     Damaged { path: PathBuf, expected: String, found: String, remedy: String },
@@ -46,6 +63,14 @@ impl DataError {
             found: found.into(),
             remedy: "the file is damaged or not what its name says: fetch it again".into(),
         }
+    }
+}
+
+/// How to get the data set, where that is known.
+fn fetch(name: &str) -> String {
+    match crate::fetch::SETS.iter().any(|set| set.name == name) {
+        true => format!("; `perdura data fetch {name}` downloads it"),
+        false => String::new(),
     }
 }
 

@@ -1,17 +1,23 @@
 //! Data sets as they lie in memory: u8 images and labels, in file order. Nothing here knows of
 //! experiences, class orders or augmentation; that is [`crate::stream`] and [`crate::augment`].
 
+mod cifar;
 mod digits;
 mod error;
+mod folder;
 mod idx;
+mod images;
 mod mnist;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use error::DataError;
+pub use folder::{FolderOptions, load_folder, load_folder_in};
+pub use images::Images;
 
 /// Names that [`load`] knows.
-pub const NAMES: &[&str] = &["digits", "fmnist", "mnist"];
+pub const NAMES: &[&str] =
+    &["digits", "fmnist", "mnist", "cifar10", "cifar100", "cifar10-subset", "tinyimagenet"];
 
 /// Shape of one image, stored channel by channel and row by row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +39,17 @@ impl ImageShape {
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// `[n, channels, height, width]`, row-major.
-    pub images: Vec<u8>,
+    pub images: Images,
     /// One label below `classes` per image.
     pub labels: Vec<u32>,
     pub shape: ImageShape,
     pub classes: usize,
+}
+
+impl std::fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} x {} x {}", self.channels, self.height, self.width)
+    }
 }
 
 impl Dataset {
@@ -76,7 +88,27 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<DataPair, DataError> 
     match name {
         "digits" => digits::load(),
         "mnist" | "fmnist" => mnist::load(name, folder()?),
+        "cifar10" => cifar::CIFAR10.load(folder()?),
+        "cifar100" => cifar::CIFAR100.load(folder()?),
+        "cifar10-subset" => cifar::CIFAR10_SUBSET.load(folder()?),
+        "tinyimagenet" => folder::load_tiny(folder()?),
         _ => Err(DataError::Unknown { name: name.to_owned() }),
+    }
+}
+
+/// The first place that holds a file of the data set `name`, under one of these endings.
+fn find(
+    name: &str,
+    folders: &[PathBuf],
+    file: &str,
+    endings: &[&str],
+) -> Result<PathBuf, DataError> {
+    let names: Vec<String> = endings.iter().map(|ending| format!("{file}{ending}")).collect();
+    let looked: Vec<PathBuf> =
+        folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))).collect();
+    match looked.iter().find(|path| path.is_file()) {
+        Some(path) => Ok(path.clone()),
+        None => Err(DataError::Missing { name: name.into(), file: file.into(), looked }),
     }
 }
 
@@ -87,7 +119,7 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let message = load("cifer", None).unwrap_err().to_string();
-        assert_eq!(message, "unknown data set `cifer`; known are digits, fmnist, mnist");
+        assert!(message.starts_with("unknown data set `cifer`; known are digits, fmnist, mnist, "));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::memory::Capacity;
 use crate::plugin::{Cache, Found, LoadError, SearchPath, describe_cached};
 use crate::run::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
-use crate::stream::{self, Benchmark, Lock, StreamContent, StreamError, StreamOptions};
+use crate::stream::{Benchmark, Lock, Source, StreamContent, StreamError, StreamOptions};
 use crate::trainer::{check_declaration, context_of, declared, memory_of};
 use crate::worker::{Deadlines, Limits, NoServices, SpawnOptions, describe, spawn};
 
@@ -83,9 +83,13 @@ pub struct Resolved {
 
 /// Plans for one method on a shipped benchmark, one per seed.
 pub fn plans(method: &str, setup: &Setup, seeds: &[u64]) -> Result<Vec<Resolved>, PlanError> {
-    let data_dir = setup.data_dir.as_deref();
+    // Loaded when the first plan asks for it, once for all seeds.
+    let mut source: Option<Source> = None;
     plans_on(method, setup, seeds, &mut |options, seed| {
-        stream::build(&setup.benchmark, data_dir, options, seed)
+        if source.is_none() {
+            source = Some(Source::open(&setup.benchmark, setup.data_dir.as_deref())?);
+        }
+        source.as_ref().expect("opened before").benchmark(options, seed)
     })
 }
 

@@ -28,15 +28,9 @@ impl Cache {
         Cache { dir: dir.into() }
     }
 
-    /// The first of `$XDG_CACHE_HOME/perdura/plugins`, `~/.cache/perdura/plugins` and a folder of
-    /// this user among the temporary files that can be created.
+    /// The cache in [`cache_folder`].
     pub fn from_env() -> Self {
-        let user = rustix::process::getuid().as_raw();
-        let temporary = std::env::temp_dir().join(format!("perdura-{user}")).join("plugins");
-        let home = super::search::home_folder("XDG_CACHE_HOME", ".cache");
-        let candidates = home.map(|home| home.join("perdura/plugins")).into_iter();
-        let usable = |dir: &PathBuf| create_private(dir).is_ok();
-        Cache::at(candidates.chain([temporary.clone()]).find(usable).unwrap_or(temporary))
+        Cache::at(cache_folder("plugins"))
     }
 
     /// The copy of `found`, made now unless a good one is there.
@@ -123,6 +117,17 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
+}
+
+/// The first of `$XDG_CACHE_HOME/perdura/NAME`, `~/.cache/perdura/NAME` and a folder of this user among
+/// the temporary files that can be created.
+pub(crate) fn cache_folder(name: &str) -> PathBuf {
+    let user = rustix::process::getuid().as_raw();
+    let temporary = std::env::temp_dir().join(format!("perdura-{user}")).join(name);
+    let home = super::search::home_folder("XDG_CACHE_HOME", ".cache");
+    let candidates = home.map(|home| home.join("perdura").join(name)).into_iter();
+    let usable = |dir: &PathBuf| create_private(dir).is_ok();
+    candidates.chain([temporary.clone()]).find(usable).unwrap_or(temporary)
 }
 
 /// SHA-256 in lower-case hexadecimal.

@@ -38,8 +38,8 @@ mod search;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use cache::write_whole;
 pub use cache::{Cache, sha256_of};
+pub(crate) use cache::{cache_folder, write_whole};
 pub use describe::{describe_cached, describe_cached_in};
 pub use error::LoadError;
 pub use manifest::{is_valid_id, is_valid_part};

@@ -159,11 +159,14 @@ impl RunPlan {
     }
 }
 
+/// Names longer than this are cut: a benchmark's name may hold a path.
+const NAME_CHARS_MAX: usize = 80;
+
 /// The name with everything that is not plain in a file name as `-`. Two names may meet; the hash
 /// of the plan keeps their runs apart.
 fn file_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    name.chars().map(|c| if plain(c) { c } else { '-' }).collect()
+    name.chars().take(NAME_CHARS_MAX).map(|c| if plain(c) { c } else { '-' }).collect()
 }
 
 #[cfg(test)]
@@ -217,5 +220,8 @@ mod tests {
         assert!(plan.folder_name().starts_with("split-digits/------etc/m4096bytes"));
         plan.memory = None;
         assert!(plan.folder_name().starts_with("split-digits/------etc/m0"));
+        plan.benchmark = format!("split-folder:path={}", "a".repeat(300));
+        let cut = format!("split-folder-path-{}", "a".repeat(62));
+        assert!(plan.folder_name().starts_with(cut));
     }
 }

@@ -9,6 +9,9 @@ pub enum StreamError {
     #[error("unknown benchmark `{name}`{} `perdura benchmarks list` shows all", hint(nearest))]
     Unknown { name: String, nearest: Option<String> },
 
+    #[error("benchmark `{benchmark}`: {problem}")]
+    Parameter { benchmark: String, problem: String },
+
     #[error(transparent)]
     Data(#[from] DataError),
 
@@ -28,7 +31,14 @@ pub enum StreamError {
     UnevenSplit { data: String, classes: usize, experiences: usize },
 
     #[error(
-        "experience {} (classes {classes:?}) has no {part} samples; the data set lacks them",
+        "{classes} classes of the folder cannot be split into experiences of {width}; choose \
+         another `classes`, or how many with `experiences`"
+    )]
+    UnevenFolder { classes: usize, width: usize },
+
+    #[error(
+        "the data set has no {part} samples of classes {classes:?}, which belong to experience \
+         {}; complete it, every class needs training and test samples",
         experience + 1
     )]
     NoSamples { experience: usize, classes: Vec<u32>, part: &'static str },

@@ -23,7 +23,9 @@ mod lock;
 mod nearest;
 mod options;
 mod order;
+mod parameters;
 mod recipe;
+mod source;
 mod split;
 mod transform;
 
@@ -38,6 +40,7 @@ pub use lock::{Lock, LockError, LockedStream};
 pub use options::{ClassOrder, EvalHead, ParseOptionError, StreamOptions};
 pub use order::epoch_order;
 pub use recipe::{Construction, Recipe};
+pub use source::Source;
 pub use transform::Transform;
 
 /// Recipes that ship with the host, each with its name and a line about it.
@@ -45,23 +48,18 @@ pub fn names() -> &'static [Recipe] {
     recipe::SHIPPED
 }
 
-/// Loads the data of a shipped recipe and assembles the benchmark.
+/// Loads the data of a shipped recipe and assembles the benchmark. Parameters follow the name:
+/// `split-cifar100:experiences=5`.
 ///
 /// # Errors
-/// An unknown name, data that cannot be loaded, or options that do not fit the data.
+/// An unknown name or parameter, data that cannot be loaded, or options that do not fit the data.
 pub fn build(
     name: &str,
     data_dir: Option<&Path>,
     options: &StreamOptions,
     seed: u64,
 ) -> Result<Benchmark, StreamError> {
-    let recipe = names().iter().find(|recipe| recipe.name == name);
-    let recipe = recipe.ok_or_else(|| StreamError::Unknown {
-        name: name.to_owned(),
-        nearest: nearest::nearest(name, names().iter().map(|recipe| recipe.name)),
-    })?;
-    let data = crate::data::load(recipe.data, data_dir)?;
-    recipe.assemble(data, options, seed)
+    Source::open(name, data_dir)?.benchmark(options, seed)
 }
 
 #[cfg(test)]

@@ -37,15 +37,28 @@ pub(super) fn split(
         .map(|(experience, (train, test))| {
             let first = (experience * width) as u32;
             let classes: Vec<u32> = (first..first + width as u32).collect();
-            for (samples, part) in [(&train, "training"), (&test, "test")] {
-                if samples.is_empty() {
-                    let classes = class_order[experience * width..][..width].to_vec();
-                    return Err(StreamError::NoSamples { experience, classes, part });
-                }
-            }
+            let of_experience = &class_order[experience * width..][..width];
+            check_classes(&data.train, "training", experience, of_experience)?;
+            check_classes(&data.test, "test", experience, of_experience)?;
             Ok(Experience { train, test, classes, group: None })
         })
         .collect()
+}
+
+/// Refuses an experience with a class of which a part has no sample: it would be trained and never
+/// scored, or scored and never trained.
+fn check_classes(
+    part: &Dataset,
+    name: &'static str,
+    experience: usize,
+    classes: &[u32],
+) -> Result<(), StreamError> {
+    let missing = |class: &u32| !part.labels.contains(class);
+    let classes: Vec<u32> = classes.iter().copied().filter(missing).collect();
+    match classes.is_empty() {
+        true => Ok(()),
+        false => Err(StreamError::NoSamples { experience, classes, part: name }),
+    }
 }
 
 /// Takes a fraction of the training samples out of each experience, class by class.

@@ -86,6 +86,69 @@ fn an_unknown_name_gets_the_nearest() {
 }
 
 #[test]
+fn the_number_of_experiences_may_stand_in_the_name() {
+    let named = |name| build(name, None, &StreamOptions::default(), 0);
+    let benchmark = named("split-digits:experiences=2").unwrap();
+    assert_eq!(benchmark.name, "split-digits:experiences=2");
+    assert_eq!(benchmark.experiences[1].classes, [5, 6, 7, 8, 9]);
+    let message = named("split-digits:experiences=3").unwrap_err().to_string();
+    assert!(message.contains("10 classes of `digits`"), "{message}");
+    let message = named("split-digits:experience=2").unwrap_err().to_string();
+    assert!(message.contains("unknown parameter `experience`; it has: experiences"), "{message}");
+}
+
+#[test]
+fn a_class_without_test_samples_is_refused() {
+    let part = |labels: &[u32]| Dataset {
+        images: labels.iter().map(|_| 0).collect(),
+        labels: labels.to_vec(),
+        shape: ImageShape { channels: 1, height: 1, width: 1 },
+        classes: 4,
+    };
+    let assemble = |train: &[u32], test: &[u32]| {
+        let (train, test) = (part(train), part(test));
+        let data = DataPair { name: "part".into(), train, test, scale: 255.0 };
+        let recipe = *names().iter().find(|recipe| recipe.name == "split-mnist").unwrap();
+        let recipe = Recipe { construction: HALVES, batch: 1, ..recipe };
+        recipe.assemble(data, &StreamOptions::default(), 0)
+    };
+    assert!(assemble(&[0, 1, 2, 3], &[3, 2, 1, 0]).is_ok());
+    let message = assemble(&[0, 1, 2, 3], &[0, 1, 2]).unwrap_err().to_string();
+    let expected = "the data set has no test samples of classes [3], which belong to experience 2";
+    assert!(message.starts_with(expected), "{message}");
+    let message = assemble(&[2, 2, 3], &[0, 1, 2, 3]).unwrap_err().to_string();
+    assert!(message.contains("no training samples of classes [0, 1]"), "{message}");
+}
+
+#[test]
+fn cifar_recipes_follow_their_sources() {
+    let recipe = |name| *names().iter().find(|recipe| recipe.name == name).unwrap();
+    for (name, experiences) in [("split-cifar10", 5), ("split-cifar100", 10)] {
+        let recipe = recipe(name);
+        assert_eq!(recipe.construction, Construction::Split { experiences });
+        assert_eq!((recipe.epochs, recipe.batch, recipe.drop_last), (50, 32, false));
+        assert_eq!(recipe.train_augment, TrainAugment { crop_padding: 4, flip: true });
+    }
+    assert_eq!(recipe("split-cifar10").statistics[2].deviation, 0.2615);
+    assert_eq!(recipe("split-cifar100").statistics[0].mean, 0.5071);
+}
+
+#[test]
+fn the_cifar_subset_is_read() {
+    let Some(folder) = std::env::var_os("PERDURA_DATA") else {
+        eprintln!("SKIPPED the_cifar_subset_is_read: PERDURA_DATA is not set");
+        return;
+    };
+    let folder = Some(Path::new(&folder));
+    let benchmark = build("split-cifar10-subset", folder, &StreamOptions::default(), 0).unwrap();
+    let sum = |f: &dyn Fn(&Experience) -> usize| benchmark.experiences.iter().map(f).sum::<usize>();
+    assert_eq!((sum(&|e| e.train.len()), sum(&|e| e.test.len())), (1500, 500));
+    assert_eq!(benchmark.input_shape(), [3, 32, 32]);
+    let message = build("split-cifar10", folder, &StreamOptions::default(), 0).unwrap_err();
+    assert!(message.to_string().contains("no file data_batch_1.bin"), "{message}");
+}
+
+#[test]
 fn missing_data_is_an_error() {
     let error = build("split-mnist", None, &StreamOptions::default(), 0).unwrap_err();
     assert!(error.to_string().contains("--data-dir"), "{error}");
