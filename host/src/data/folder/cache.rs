@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
@@ -74,7 +74,8 @@ fn write_images(
     options: &FolderOptions,
     unwritable: &(dyn Fn(io::Error) -> DataError + Sync),
 ) -> Result<(), DataError> {
-    let failed = AtomicBool::new(false);
+    // The first stretch that has failed.
+    let failed = AtomicUsize::new(usize::MAX);
     let write = |place: usize, file: &ImageFile| {
         let path = options.path.join(&file.path);
         let (found, pixels) = read_image(&path, options.channels, options.size)?;
@@ -88,12 +89,12 @@ fn write_images(
     let share = files.len().div_ceil(cores).max(1);
     let stretch = |number: usize, files: &[&ImageFile]| {
         for (place, file) in files.iter().enumerate() {
-            // A later stretch gives up; an earlier one may still find the first error.
-            if number > 0 && failed.load(Ordering::Relaxed) {
+            // An earlier one than that goes on: it may still find the first error.
+            if number > failed.load(Ordering::Relaxed) {
                 return Ok(());
             }
             write(number * share + place, file).inspect_err(|_| {
-                failed.store(true, Ordering::Relaxed);
+                failed.fetch_min(number, Ordering::Relaxed);
             })?;
         }
         Ok(())
