@@ -243,6 +243,20 @@ fn when_all_mirrors_fail_each_is_named_and_nothing_is_lost() {
 }
 
 #[test]
+fn https_is_not_spoken_with_a_server_that_does_not_know_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mirror = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&whole(CONTENT)).unwrap();
+    });
+    let message = download::ensure(&TWO_FILES.files[0], folder().path(), &[mirror], &mut |_| {})
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("/a.gz: received corrupt message"), "{message}");
+}
+
+#[test]
 fn two_fetches_at_once_do_not_mix() {
     let folder = folder();
     let part = fs::File::create(folder.path().join("a.gz.part")).unwrap();
