@@ -60,37 +60,18 @@ pub(super) fn circle(data: &DataPair, circle: Circle<'_>) -> Result<Cut, StreamE
         let (data, available) = (data.name.clone(), class_order.len());
         return Err(StreamError::NoCircle { data, classes, rounds, available });
     }
-    let mut train = Vec::with_capacity(classes);
-    for position in 0..classes {
-        let rows = rows_of(&data.train, class_order[position]);
-        let segments = 2 * rounds;
-        let segment_len = rows.len() / segments + 1;
-        // The last segment is shorter than the others; it must not be empty.
-        if (segments - 1) * segment_len >= rows.len() {
-            let (class, images) = (class_order[position], rows.len());
-            return Err(StreamError::SegmentEmpty { class, images, segments });
-        }
-        let start = (position as f64 - 1.0) * 60.0;
-        let rng = keyed(seed, "circle/train", &[position as u64]);
-        train.push(Turning { rows, segment_len, segments, start, drawn: 0, rng });
-    }
+    let part = || class_order[..classes].iter().enumerate();
+    let mut train = part()
+        .map(|(position, &class)| Turning::of_training(data, position, class, rounds, seed))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut drawn = Drawn::default();
     for phase in 0..rounds * classes {
         let (first, second) = (phase % classes, (phase + 1) % classes);
         drawn.phases.push(drawn.train.len() as u32);
         draw_phase(&mut train, (first, second), batch, &mut drawn);
     }
-    for position in 0..classes {
-        let rows = rows_of(&data.test, class_order[position]);
-        if rows.is_empty() {
-            let classes = vec![class_order[position]];
-            return Err(StreamError::NoSamples { experience: 0, classes, part: "test" });
-        }
-        let (count, rng) = (rows.len(), keyed(seed, "circle/test", &[position as u64]));
-        let (segment_len, segments) = (count, 1);
-        let mut turning = Turning { rows, segment_len, segments, start: 0.0, drawn: 0, rng };
-        let segment = turning.next_segment();
-        drawn.test.extend((0..count).map(|_| turning.draw(segment.clone())));
+    for (position, &class) in part() {
+        drawn.test.extend(draw_test(data, position, class, seed)?);
     }
     let experience = Experience {
         train: (0..drawn.train.len() as u32).collect(),
@@ -126,6 +107,24 @@ fn draw_phase(
     }
 }
 
+/// As many draws as there are test images, once round.
+fn draw_test(
+    data: &DataPair,
+    position: usize,
+    class: u32,
+    seed: u64,
+) -> Result<Vec<Draw>, StreamError> {
+    let rows = rows_of(&data.test, class);
+    if rows.is_empty() {
+        return Err(StreamError::NoSamples { experience: 0, classes: vec![class], part: "test" });
+    }
+    let (count, rng) = (rows.len(), keyed(seed, "circle/test", &[position as u64]));
+    let (segment_len, segments) = (count, 1);
+    let mut turning = Turning { rows, segment_len, segments, start: 0.0, drawn: 0, rng };
+    let segment = turning.next_segment();
+    Ok((0..count).map(|_| turning.draw(segment.clone())).collect())
+}
+
 fn rows_of(part: &Dataset, class: u32) -> Vec<u32> {
     let rows = part.labels.iter().enumerate().filter(|(_, label)| **label == class);
     rows.map(|(row, _)| row as u32).collect()
@@ -145,6 +144,25 @@ struct Turning {
 }
 
 impl Turning {
+    fn of_training(
+        data: &DataPair,
+        position: usize,
+        class: u32,
+        rounds: usize,
+        seed: u64,
+    ) -> Result<Turning, StreamError> {
+        let rows = rows_of(&data.train, class);
+        let segments = 2 * rounds;
+        let segment_len = rows.len() / segments + 1;
+        // The last segment is shorter than the others; it must not be empty.
+        if (segments - 1) * segment_len >= rows.len() {
+            return Err(StreamError::SegmentEmpty { class, images: rows.len(), segments });
+        }
+        let start = (position as f64 - 1.0) * 60.0;
+        let rng = keyed(seed, "circle/train", &[position as u64]);
+        Ok(Turning { rows, segment_len, segments, start, drawn: 0, rng })
+    }
+
     /// Places in `rows` of the last segment that was not used yet.
     fn next_segment(&mut self) -> std::ops::Range<usize> {
         self.segments -= 1;
