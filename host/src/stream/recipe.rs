@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::circle::Circle;
 use super::{Benchmark, Samples, Scenario, StreamError, StreamOptions, circle, domains, split};
-use crate::augment::{ChannelStatistics, Pixels, TrainAugment};
+use crate::augment::{ChannelStatistics, Pixels, SslAugment, TrainAugment};
 use crate::data::DataPair;
 
 /// Everything about a benchmark but its data and its options.
@@ -24,6 +24,8 @@ pub struct Recipe {
     /// Per channel; empty where inputs are not normalised.
     pub statistics: &'static [ChannelStatistics],
     pub train_augment: TrainAugment,
+    /// Views for self-supervised learning; `None` where they are not offered.
+    pub ssl_augment: Option<SslAugment>,
 }
 
 /// How experiences are cut out of a data set.
@@ -48,7 +50,7 @@ pub enum Construction {
 const SCORE_EVERY_SAMPLES: u64 = 8000;
 
 /// What rows of the MNIST family leave open: split by classes, batch 10, one epoch, no normalisation
-/// and no augmentation (algorithms section 1.7).
+/// and no augmentation (algorithms section 1.7), self-supervised views of section 2.13.
 const PLAIN: Recipe = Recipe {
     name: "",
     about: "",
@@ -60,7 +62,11 @@ const PLAIN: Recipe = Recipe {
     drop_last: false,
     statistics: &[],
     train_augment: TrainAugment { crop_padding: 0, flip: false },
+    ssl_augment: Some(SslAugment::MNIST),
 };
+
+/// Views of 8x8 digits, whose pixels are three and a half of MNIST's.
+const DIGITS_SSL: SslAugment = SslAugment::Plain { rotation_degrees: 15.0, shift: 1, noise: 0.1 };
 
 /// Sources: design section 7; algorithms sections 5.2 and 3.0.6 (`known-similarity`).
 pub(super) const SHIPPED: &[Recipe] = &[
@@ -69,6 +75,7 @@ pub(super) const SHIPPED: &[Recipe] = &[
         about: "bundled 8x8 digits, 5 experiences of 2 classes, batch 10, 10 epochs",
         data: "digits",
         epochs: 10,
+        ssl_augment: Some(DIGITS_SSL),
         ..PLAIN
     },
     Recipe {
@@ -126,6 +133,7 @@ pub(super) const SHIPPED: &[Recipe] = &[
             test: 200,
         },
         epochs: 5,
+        ssl_augment: Some(DIGITS_SSL),
         ..PLAIN
     },
     Recipe {
@@ -144,6 +152,7 @@ pub(super) const SHIPPED: &[Recipe] = &[
         scenario: Scenario::TaskFree,
         construction: Construction::Circle { classes: 9, rounds: 3 },
         batch: 16,
+        ssl_augment: Some(DIGITS_SSL),
         ..PLAIN
     },
 ];
@@ -201,7 +210,13 @@ impl Recipe {
             experiences,
             samples,
             validation,
-            pixels: Pixels::new(data.train.shape, data.scale, self.statistics, self.train_augment),
+            pixels: Pixels::new(
+                data.train.shape,
+                data.scale,
+                self.statistics,
+                self.train_augment,
+                self.ssl_augment,
+            ),
             default_epochs: self.epochs,
             default_batch: self.batch,
             epochs,
