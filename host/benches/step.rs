@@ -1,11 +1,12 @@
-//! What the host adds to a step: batch 10 and a draw of 128 of MNIST shape, memory 200, for a learner that
-//! does nothing; in process and through a worker, interleaved. Prints medians in microseconds.
+//! What the host adds to a step of a learner that does nothing, batch 10 of MNIST shape, memory 200: with a draw of
+//! 128, and with the look-ahead of DualNet, 4 repeats of 2 self-supervised views of 16 samples; in process
+//! and through a worker, interleaved. Prints medians in microseconds.
 //!
 //! ```text
 //! cargo bench -p perdura --bench step
 //! ```
 
-use perdura::augment::TrainAugment;
+use perdura::augment::{SslAugment, TrainAugment};
 use perdura::data::{DataPair, Dataset, ImageShape};
 use perdura::memory::{Capacity, ReplayMemory};
 use perdura::run::{After, Fault};
@@ -20,8 +21,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 hyper_parameters! {
-    /// It has none.
-    pub struct Config {}
+    /// What it asks for.
+    pub struct Config {
+        /// Self-supervised views instead of one large draw.
+        pub ssl: bool = false,
+    }
 }
 
 /// Looks at nothing and learns nothing.
@@ -34,8 +38,11 @@ impl ContinualLearner for Nothing {
         About::new("does nothing")
     }
 
-    fn declare(_: &Config, _: &Context) -> Declaration {
-        Declaration::new().view("main").request(Request::memory("replay", 128))
+    fn declare(config: &Config, _: &Context) -> Declaration {
+        Declaration::new().view("main").request(match config.ssl {
+            false => Request::memory("replay", 128),
+            true => Request::memory("slow", 16).repeats(4).views(2).profile(Profile::Ssl),
+        })
     }
 
     fn create(_: Config, _: &Context) -> Result<Self> {
@@ -104,6 +111,7 @@ fn benchmark() -> Benchmark {
         drop_last: false,
         statistics: &[],
         train_augment: TrainAugment::default(),
+        ssl_augment: Some(SslAugment::MNIST),
     };
     recipe.assemble(data, &StreamOptions::default(), 0).expect("the recipe fits its data")
 }
@@ -134,8 +142,13 @@ fn main() {
         run(|_| Ok(root_of::<Nothing>()));
     }
     let benchmark = Arc::new(benchmark());
+    measure("10 + 128 samples", &benchmark, serde_json::json!({}));
+    measure("10 + 4 x 2 ssl views of 16 samples", &benchmark, serde_json::json!({"ssl": true}));
+}
+
+fn measure(what: &str, benchmark: &Arc<Benchmark>, config: serde_json::Value) {
     let create = CreateMsg {
-        config: serde_json::json!({}),
+        config,
         context: ContextMsg {
             classes: 10,
             input_shape: benchmark.input_shape(),
@@ -149,14 +162,14 @@ fn main() {
     let (mut inside, mut outside, mut flat) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..REPETITIONS {
         let mut port = in_process(root_of::<Nothing>(), &create, &mut NoServices).expect("created");
-        inside.push(train(&mut port, &benchmark).0);
+        inside.push(train(&mut port, benchmark).0);
         let options = SpawnOptions::new("/proc/self/exe");
         let mut port = spawn(&options, &create, &mut NoServices).expect("spawned");
-        let (micros, speeds) = train(&mut port, &benchmark);
+        let (micros, speeds) = train(&mut port, benchmark);
         outside.push(micros);
         flat.push(speeds[speeds.len() - 1] / speeds[0]);
     }
-    println!("host overhead of a step (10 + 128 MNIST-shaped samples), median of {REPETITIONS}:");
+    println!("host overhead of a step ({what}, MNIST-shaped), median of {REPETITIONS}:");
     println!("  in process      {:6.1} us", median(inside));
     println!("  through worker  {:6.1} us", median(outside));
     println!("  speed of the last experience over that of the first: {:.3}", median(flat));

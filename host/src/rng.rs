@@ -39,6 +39,11 @@ pub fn unit(rng: &mut Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
+/// A number between two bounds, drawn uniformly.
+pub fn between(rng: &mut Rng, [low, high]: [f64; 2]) -> f64 {
+    low + (high - low) * unit(rng)
+}
+
 /// Puts the items into an order drawn uniformly (Fisher-Yates).
 pub fn shuffle<T>(rng: &mut Rng, items: &mut [T]) {
     shuffle_front(rng, items, items.len());
@@ -108,6 +113,19 @@ mod tests {
             // Expected 1,000 with standard deviation 30.
             assert!(count.abs_diff(1_000) < 150, "{count}");
         }
+    }
+
+    #[test]
+    fn between_spreads_evenly_over_its_range() {
+        let mut rng = keyed(0, "between", &[]);
+        let mut counts = [0u32; 8];
+        for _ in 0..80_000 {
+            let number = between(&mut rng, [-2.0, 6.0]);
+            counts[(number + 2.0).floor() as usize] += 1;
+        }
+        // Expected 10,000 with standard deviation 94.
+        assert!(counts.iter().all(|&count| count.abs_diff(10_000) < 450), "{counts:?}");
+        assert_eq!(between(&mut rng, [1.5, 1.5]), 1.5);
     }
 
     #[test]

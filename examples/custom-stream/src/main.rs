@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         drop_last: false,
         statistics: &[],
         train_augment: TrainAugment::default(),
+        ssl_augment: None,
     };
     let data = || DataPair { name: "bars".into(), train: bars(100), test: bars(20), scale: 255.0 };
     let out = tempfile::tempdir()?;

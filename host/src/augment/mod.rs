@@ -1,32 +1,30 @@
-//! From stored u8 pixels to the f32 inputs of a learner: crop and flip where the benchmark says so,
-//! then normalise through a table. Chance comes from the caller's stream; nothing is kept between
-//! samples.
+//! From stored u8 pixels to the f32 inputs of a learner: the random transforms of a profile, then
+//! normalisation. One file per transform, each a pure function of what was drawn for it; chance
+//! comes from the caller's stream, nothing is kept between samples.
+//!
+//! Loops are compiled once for each kind of vector instruction and the best is chosen at run time.
+//! They add, multiply, divide and take roots in a fixed order, each rounded alike in all of them,
+//! so every machine gives the same bytes.
 
-use multiversion::multiversion;
+mod blur;
+mod colour;
+mod motion;
+mod noise;
+mod normalise;
+mod resize;
+mod ssl;
+mod window;
+
 use perdura_abi::message::Profile;
 
+pub use normalise::ChannelStatistics;
+pub use resize::ResizedCrop;
+pub use ssl::SslAugment;
+pub use window::TrainAugment;
+
 use crate::data::ImageShape;
-use crate::rng::{Rng, below};
-
-/// The value of every pixel, per channel.
-type Table = [f32; 256];
-
-/// Random transforms of the profile `train`; the default has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TrainAugment {
-    /// The image is padded by so many zero pixels on each side, then cropped at random to its own
-    /// size.
-    pub crop_padding: usize,
-    /// Mirrored left to right with probability 1/2.
-    pub flip: bool,
-}
-
-/// Mean and standard deviation of one channel, in units of `pixel / scale`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ChannelStatistics {
-    pub mean: f32,
-    pub deviation: f32,
-}
+use crate::rng::Rng;
+use window::Room;
 
 /// How a benchmark's images become inputs.
 #[derive(Clone, Debug)]
@@ -35,13 +33,14 @@ pub struct Pixels {
     scale: f32,
     /// Per channel; empty where inputs are not normalised.
     statistics: Vec<ChannelStatistics>,
-    tables: Vec<Table>,
     train: TrainAugment,
+    ssl: Option<SslAugment>,
 }
 
 impl Pixels {
     /// Inputs are `pixel / scale`, by division in f32; where statistics are given, one per channel,
-    /// they are `(pixel / scale - mean) / deviation`.
+    /// they are `(pixel / scale - mean) / deviation`. Without `ssl` the profiles of self-supervised
+    /// views are not offered.
     ///
     /// # Panics
     /// When the number of statistics is neither 0 nor that of the channels.
@@ -50,20 +49,10 @@ impl Pixels {
         scale: f32,
         statistics: &[ChannelStatistics],
         train: TrainAugment,
+        ssl: Option<SslAugment>,
     ) -> Pixels {
         assert!(statistics.is_empty() || statistics.len() == shape.channels, "one per channel");
-        let tables = (0..shape.channels)
-            .map(|channel| {
-                std::array::from_fn(|pixel| {
-                    let value = pixel as f32 / scale;
-                    match statistics.get(channel) {
-                        Some(of) => (value - of.mean) / of.deviation,
-                        None => value,
-                    }
-                })
-            })
-            .collect();
-        Pixels { shape, scale, statistics: statistics.to_vec(), tables, train }
+        Pixels { shape, scale, statistics: statistics.to_vec(), train, ssl }
     }
 
     /// Shape of one image, before and after.
@@ -71,169 +60,108 @@ impl Pixels {
         self.shape
     }
 
-    /// Whether [`Pixels::apply`] knows the profile; a caller refuses a request for another one.
+    /// Whether there is a [`Pixels::transform`] of the profile; a caller refuses requests for
+    /// others.
     pub fn supports(&self, profile: Profile) -> bool {
         match profile {
             Profile::Train | Profile::None => true,
-            Profile::Ssl => false,
+            Profile::Ssl | Profile::SslHalf => self.ssl.is_some_and(|ssl| ssl.fits(self.shape)),
         }
     }
 
-    /// Turns one image into one input. Only a random transform takes from `rng`.
+    /// What makes inputs of a profile. `view` counts the views of one draw: those of
+    /// self-supervised learning are not all of one kind.
     ///
     /// # Panics
-    /// When `image` or `out` is not one image long, or the profile is not supported.
-    pub fn apply(&self, profile: Profile, image: &[u8], out: &mut [f32], rng: &mut Rng) {
-        assert_eq!((image.len(), out.len()), (self.shape.len(), self.shape.len()));
+    /// When the profile is not supported.
+    pub fn transform(&self, profile: Profile, view: usize) -> Transform<'_> {
         assert!(self.supports(profile), "the caller refuses profiles that are not supported");
-        if profile == Profile::None || self.train == TrainAugment::default() {
-            self.normalise(image, out);
-        } else {
-            let window = self.draw_window(rng);
-            self.normalise_window(window, image, out);
+        let kind = match (profile, self.ssl) {
+            (Profile::Train, _) if self.train != TrainAugment::default() => Kind::Train,
+            (Profile::Train | Profile::None, _) => Kind::None,
+            (Profile::Ssl | Profile::SslHalf, ssl) => Kind::Ssl {
+                ssl: ssl.expect("a supported profile"),
+                view,
+                half: profile == Profile::SslHalf,
+            },
+        };
+        Transform { pixels: self, kind, moved: vec![0; self.shape.len()], room: Room::default() }
+    }
+}
+
+/// One image as it is stored: planes of bytes, `scale` being 1.
+#[derive(Clone, Copy)]
+struct Stored<'a> {
+    shape: ImageShape,
+    scale: f32,
+    pixels: &'a [u8],
+}
+
+/// Turns images into inputs, one after another.
+pub struct Transform<'a> {
+    pixels: &'a Pixels,
+    kind: Kind,
+    /// An image whose pixels were moved.
+    moved: Vec<u8>,
+    room: Room,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    None,
+    Train,
+    /// `half`: normalised by 1/2 and 1/2 instead of the benchmark's statistics.
+    Ssl {
+        ssl: SslAugment,
+        view: usize,
+        half: bool,
+    },
+}
+
+impl Transform<'_> {
+    /// Makes one input. Only a random transform takes from `rng`.
+    ///
+    /// # Panics
+    /// When `image` or `out` is not one image long.
+    pub fn apply(&mut self, image: &[u8], out: &mut [f32], rng: &mut Rng) {
+        let Pixels { shape, scale, train, .. } = *self.pixels;
+        assert_eq!((image.len(), out.len()), (shape.len(), shape.len()));
+        match self.kind {
+            Kind::None => self.pixels.normalise(image, out),
+            Kind::Train => {
+                train.draw(rng).cut(shape, image, &mut self.room, &mut self.moved);
+                self.pixels.normalise(&self.moved, out);
+            }
+            Kind::Ssl { ssl, view, half } => {
+                ssl.apply(view, Stored { shape, scale, pixels: image }, out, rng);
+                self.pixels.normalise_values(half, out);
+            }
         }
     }
+}
 
-    fn draw_window(&self, rng: &mut Rng) -> Window {
-        let padding = self.train.crop_padding;
-        let mut offset = || match padding {
-            0 => 0,
-            _ => below(rng, 2 * padding as u64 + 1) as usize,
-        };
-        let (down, right) = (offset(), offset());
-        Window { padding, down, right, flip: self.train.flip && below(rng, 2) == 1 }
-    }
-
-    /// Whole planes are computed: vector instructions beat the table where no pixel moves.
+impl Pixels {
     fn normalise(&self, image: &[u8], out: &mut [f32]) {
         let plane = self.shape.height * self.shape.width;
         let planes = image.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
         for (channel, (from, to)) in planes.enumerate() {
             match self.statistics.get(channel) {
-                Some(of) => standardise(self.scale, *of, from, to),
-                None => divide(self.scale, from, to),
+                Some(of) => normalise::standardise(self.scale, *of, from, to),
+                None => normalise::divide(self.scale, from, to),
             }
         }
     }
 
-    /// Upright, the pixels that crop and image share are looked up in one run from the first to the
-    /// last; what wraps from row to row falls on the border, which is filled afterwards. So no
-    /// pixel asks where it lies.
-    fn normalise_window(&self, window: Window, image: &[u8], out: &mut [f32]) {
-        let ImageShape { height, width, .. } = self.shape;
-        let rows = window.overlap(window.down, height);
-        let columns = window.overlap(window.right, width);
-        if rows.count == 0 || columns.count == 0 {
-            let planes = out.chunks_exact_mut(height * width);
-            planes.zip(&self.tables).for_each(|(plane, table)| plane.fill(table[0]));
-            return;
-        }
-        let start = match window.flip {
-            false => columns.to,
-            true => width - columns.to - columns.count,
-        };
-        let run = (rows.count - 1) * width + columns.count;
-        let planes = image.chunks_exact(height * width).zip(out.chunks_exact_mut(height * width));
-        for (table, (from, to)) in self.tables.iter().zip(planes) {
-            let zero = table[0];
-            to[..rows.to * width].fill(zero);
-            to[(rows.to + rows.count) * width..].fill(zero);
-            let from = &from[rows.from * width + columns.from..][..run];
-            let to = &mut to[rows.to * width..][..rows.count * width];
-            match window.flip {
-                false => look_up(table, from, &mut to[start..][..run]),
-                true => {
-                    for (from, to) in from.chunks(width).zip(to.chunks_exact_mut(width)) {
-                        let (from, to) = (&from[..columns.count], &mut to[start..]);
-                        look_up_reversed(table, from, &mut to[..columns.count]);
-                    }
-                }
-            }
-            for border in (0..start).chain(start + columns.count..width) {
-                to.iter_mut().skip(border).step_by(width).for_each(|pixel| *pixel = zero);
+    /// For what a transform has divided by the scale already.
+    fn normalise_values(&self, half: bool, out: &mut [f32]) {
+        const HALF: ChannelStatistics = ChannelStatistics { mean: 0.5, deviation: 0.5 };
+        let plane = self.shape.height * self.shape.width;
+        for (channel, values) in out.chunks_exact_mut(plane).enumerate() {
+            let of = if half { Some(HALF) } else { self.statistics.get(channel).copied() };
+            if let Some(of) = of {
+                normalise::standardise_values(of, values);
             }
         }
-    }
-}
-
-/// Where a crop lies in the padded image, and whether it is mirrored afterwards.
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    padding: usize,
-    /// Row and column of the padded image at which the crop starts, 0 to twice the padding.
-    down: usize,
-    right: usize,
-    flip: bool,
-}
-
-/// The part of one axis that the crop shares with the image.
-struct Overlap {
-    /// First place in the image, first place in the crop, length.
-    from: usize,
-    to: usize,
-    count: usize,
-}
-
-impl Window {
-    fn overlap(&self, offset: usize, length: usize) -> Overlap {
-        let from = offset.saturating_sub(self.padding).min(length);
-        let to = self.padding.saturating_sub(offset).min(length);
-        Overlap { from, to, count: length - from.max(to) }
-    }
-}
-
-// Compiled once for each kind of vector instruction, the best is chosen at run time. Division and
-// subtraction are exact to the last bit in all of them, so they agree with the table.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-fn divide(scale: f32, from: &[u8], to: &mut [f32]) {
-    for (to, &pixel) in to.iter_mut().zip(from) {
-        *to = f32::from(pixel) / scale;
-    }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-fn standardise(scale: f32, of: ChannelStatistics, from: &[u8], to: &mut [f32]) {
-    for (to, &pixel) in to.iter_mut().zip(from) {
-        *to = (f32::from(pixel) / scale - of.mean) / of.deviation;
-    }
-}
-
-/// Eight pixels at a time, read as one word; where they do not come out even, the last eight
-/// overlap the ones before. Measured on CIFAR rows: twice as fast as pixel by pixel when reversed.
-#[inline(always)]
-fn look_up(table: &Table, from: &[u8], to: &mut [f32]) {
-    let words = from.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-    for (word, to) in words.zip(to.as_chunks_mut::<8>().0) {
-        spread(table, word, to);
-    }
-    match (from.last_chunk(), to.last_chunk_mut()) {
-        _ if from.len().is_multiple_of(8) => {}
-        (Some(word), Some(to)) => spread(table, u64::from_le_bytes(*word), to),
-        _ => to.iter_mut().zip(from).for_each(|(to, &pixel)| *to = table[usize::from(pixel)]),
-    }
-}
-
-/// The same with the order turned round, by reading each word from its other end.
-#[inline(always)]
-fn look_up_reversed(table: &Table, from: &[u8], to: &mut [f32]) {
-    let words = from.as_rchunks::<8>().1.iter().rev().map(|word| u64::from_be_bytes(*word));
-    for (word, to) in words.zip(to.as_chunks_mut::<8>().0) {
-        spread(table, word, to);
-    }
-    match (from.first_chunk(), to.last_chunk_mut()) {
-        _ if from.len().is_multiple_of(8) => {}
-        (Some(word), Some(to)) => spread(table, u64::from_be_bytes(*word), to),
-        _ => to.iter_mut().zip(from.iter().rev()).for_each(|(to, &p)| *to = table[usize::from(p)]),
-    }
-}
-
-/// Two values are put together before they are stored, which halves the stores.
-#[inline(always)]
-fn spread(table: &Table, word: u64, to: &mut [f32; 8]) {
-    let bits = |place: usize| u64::from(table[usize::from((word >> (8 * place)) as u8)].to_bits());
-    for (pair, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        let both = bits(2 * pair) | bits(2 * pair + 1) << 32;
-        *to = [f32::from_bits(both as u32), f32::from_bits((both >> 32) as u32)];
     }
 }
 

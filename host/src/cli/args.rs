@@ -289,6 +289,20 @@ pub enum BenchmarksCommand {
         #[command(flatten)]
         making: MakingArgs,
     },
+    /// Draw a sheet of the views that self-supervised learning gets.
+    Views {
+        /// Benchmark.
+        name: String,
+        /// Folder to write `views.ppm` into.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Folder with data sets.
+        #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// Seed of the views.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
 }
 
 /// What a benchmark is made from.

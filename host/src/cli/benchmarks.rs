@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::{BenchmarksCommand, Format, MakingArgs};
 use super::error::CliError;
 use super::output::say;
-use super::{DONE, resolve};
+use super::{DONE, resolve, views};
 use crate::stream::{self, Benchmark, Lock, LockedStream};
 
 /// Two streams are not the same.
@@ -33,6 +33,11 @@ pub fn carry_out(command: &BenchmarksCommand) -> Result<u8, CliError> {
             }
         }
         BenchmarksCommand::Diff { a, b, making } => return diff(a, b, making),
+        BenchmarksCommand::Views { name, out, data_dir, seed } => {
+            let options = stream::StreamOptions::default();
+            let benchmark = stream::build(name, data_dir.as_deref(), &options, *seed)?;
+            say!("{}", views::write(&benchmark, *seed, out)?.display());
+        }
     }
     Ok(DONE)
 }

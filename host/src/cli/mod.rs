@@ -10,6 +10,7 @@ mod plan_file;
 mod plugins;
 mod progress;
 mod resolve;
+mod views;
 
 use clap::Parser;
 use std::path::Path;

@@ -182,10 +182,11 @@ impl Scorer {
         message.clear();
         // The profile `None` takes nothing from the generator.
         let mut unused = keyed(0, "unused", &[]);
+        let mut transform = benchmark.pixels.transform(Profile::None, 0);
         let inputs = message.push_with(&shape, |out: &mut [f32]| {
             for (place, out) in places.iter().zip(out.chunks_mut(width)) {
                 let image = benchmark.test_image(sample(place).id);
-                benchmark.pixels.apply(Profile::None, &image, out, &mut unused);
+                transform.apply(&image, out, &mut unused);
             }
         });
         let experience = |place: &u32| usize::from(sample(place).experience);

@@ -27,6 +27,7 @@ fn recipe(classes: usize, rounds: usize) -> Recipe {
         drop_last: false,
         statistics: &[],
         train_augment: TrainAugment::default(),
+        ssl_augment: None,
     }
 }
 

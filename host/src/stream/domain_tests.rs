@@ -29,6 +29,7 @@ fn recipe(construction: Construction) -> Recipe {
         drop_last: false,
         statistics: &[],
         train_augment: TrainAugment::default(),
+        ssl_augment: None,
     }
 }
 

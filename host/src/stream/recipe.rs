@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::circle::Circle;
 use super::{Benchmark, Samples, Scenario, StreamError, StreamOptions, circle, domains, split};
-use crate::augment::{ChannelStatistics, Pixels, TrainAugment};
+use crate::augment::{ChannelStatistics, Pixels, ResizedCrop, SslAugment, TrainAugment};
 use crate::data::DataPair;
 
 /// Everything about a benchmark but its data and its options.
@@ -24,6 +24,8 @@ pub struct Recipe {
     /// Per channel; empty where inputs are not normalised.
     pub statistics: &'static [ChannelStatistics],
     pub train_augment: TrainAugment,
+    /// Views for self-supervised learning; `None` where they are not offered.
+    pub ssl_augment: Option<SslAugment>,
 }
 
 /// How experiences are cut out of a data set.
@@ -71,7 +73,7 @@ const fn of_channel((mean, deviation): (f32, f32)) -> ChannelStatistics {
 const SCORE_EVERY_SAMPLES: u64 = 8000;
 
 /// What rows of the MNIST family leave open: split by classes, batch 10, one epoch, no normalisation
-/// and no augmentation (algorithms section 1.7).
+/// and no augmentation (algorithms section 1.7), self-supervised views of section 2.13.
 const PLAIN: Recipe = Recipe {
     name: "",
     about: "",
@@ -83,7 +85,11 @@ const PLAIN: Recipe = Recipe {
     drop_last: false,
     statistics: &[],
     train_augment: NO_AUGMENTATION,
+    ssl_augment: Some(SslAugment::MNIST),
 };
+
+/// Views of 8x8 digits, whose pixels are three and a half of MNIST's.
+const DIGITS_SSL: SslAugment = SslAugment::Plain { rotation_degrees: 15.0, shift: 1, noise: 0.1 };
 
 /// What rows of CIFAR and Tiny-ImageNet leave open. Last batches are kept, as in Mammoth; the presets
 /// of a method whose authors left them out say so.
@@ -98,6 +104,7 @@ const NATURAL: Recipe = Recipe {
     drop_last: false,
     statistics: &CIFAR10,
     train_augment: CROP_AND_FLIP,
+    ssl_augment: Some(SslAugment::Colour { crop: ResizedCrop::TORCHVISION }),
 };
 
 /// Sources: design section 7; algorithms sections 5.2 (also statistics of CIFAR-100), 1.7 (other
@@ -109,6 +116,7 @@ pub(super) const SHIPPED: &[Recipe] = &[
         about: "bundled 8x8 digits, 5 experiences of 2 classes, batch 10, 10 epochs",
         data: "digits",
         epochs: 10,
+        ssl_augment: Some(DIGITS_SSL),
         ..PLAIN
     },
     Recipe {
@@ -166,6 +174,7 @@ pub(super) const SHIPPED: &[Recipe] = &[
             test: 200,
         },
         epochs: 5,
+        ssl_augment: Some(DIGITS_SSL),
         ..PLAIN
     },
     Recipe {
@@ -184,6 +193,7 @@ pub(super) const SHIPPED: &[Recipe] = &[
         scenario: Scenario::TaskFree,
         construction: Construction::Circle { classes: 9, rounds: 3 },
         batch: 16,
+        ssl_augment: Some(DIGITS_SSL),
         ..PLAIN
     },
     Recipe {
@@ -221,6 +231,7 @@ pub(super) const SHIPPED: &[Recipe] = &[
         // Follows from the folder and the parameters.
         construction: Construction::Split { experiences: 1 },
         statistics: &IMAGENET,
+        ssl_augment: Some(SslAugment::DUALNET),
         ..PLAIN
     },
 ];
@@ -279,7 +290,13 @@ impl Recipe {
             experiences,
             samples,
             validation,
-            pixels: Pixels::new(data.train.shape, data.scale, self.statistics, self.train_augment),
+            pixels: Pixels::new(
+                data.train.shape,
+                data.scale,
+                self.statistics,
+                self.train_augment,
+                self.ssl_augment,
+            ),
             default_epochs: self.epochs,
             default_batch: self.batch,
             epochs,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::parameters::Parameters;
 use super::{Benchmark, Construction, Recipe, StreamError, StreamOptions, names, nearest};
+use crate::augment::SslAugment;
 use crate::data::{self, DataPair, FolderOptions};
 
 /// Recipe and data.
@@ -97,8 +98,9 @@ fn load_folder(
     }
     recipe.construction = Construction::Split { experiences: data.train.classes / classes };
     if channels == 1 {
-        // The statistics are those of colours.
+        // Statistics and views are those of colours.
         recipe.statistics = &[];
+        recipe.ssl_augment = Some(SslAugment::MNIST);
     }
     Ok(data)
 }

@@ -37,6 +37,7 @@ fn small(construction: Construction, options: &StreamOptions) -> Result<Benchmar
         drop_last: false,
         statistics: &[],
         train_augment: TrainAugment::default(),
+        ssl_augment: None,
     };
     recipe.assemble(data, options, 0)
 }

@@ -74,6 +74,7 @@ pub fn profile_is_known(profile: Profile, benchmark: &Benchmark) -> Result<(), S
     let name = match profile {
         Profile::Train => "train",
         Profile::Ssl => "ssl",
+        Profile::SslHalf => "ssl_half",
         Profile::None => "none",
     };
     match benchmark.pixels.supports(profile) {

@@ -7,6 +7,7 @@ use perdura_abi::message::{
 };
 
 use super::world::{Item, World};
+use crate::memory::Candidates;
 use crate::rng::{call_seed, keyed};
 
 /// What is delivered of each sample.
@@ -18,7 +19,8 @@ pub struct Wanted<'a> {
     pub columns: &'a [String],
 }
 
-/// Key of the augmentation of some samples: view `v` uses `(purpose, [a, b, v])`.
+/// Key of a stream of chance: a draw uses `(purpose, [a, b])`, the augmentation of its view `v`
+/// `(purpose, [a, b, v])`.
 #[derive(Clone, Copy)]
 pub struct Key<'a> {
     pub purpose: &'a str,
@@ -46,12 +48,10 @@ impl World {
         for view in 0..wanted.views {
             let [a, b] = key.numbers;
             let mut rng = keyed(self.seed, key.purpose, &[a, b, view as u64]);
+            let mut transform = self.benchmark.pixels.transform(wanted.profile, view);
             let id = message.push_with(&shape, |out: &mut [f32]| {
                 for (&item, out) in items.iter().zip(out.chunks_exact_mut(width)) {
-                    let pixels = &self.benchmark.pixels;
-                    self.with_image(item, |image| {
-                        pixels.apply(wanted.profile, image, out, &mut rng)
-                    });
+                    self.with_image(item, |image| transform.apply(image, out, &mut rng));
                 }
             });
             rows.views.push(id);
@@ -114,15 +114,22 @@ impl World {
         }
     }
 
-    /// The samples of one draw. `numbers` make it independent of others of the same name.
-    pub fn draw_items(&self, request: &Request, purpose: &str, numbers: [u64; 2]) -> Vec<Item> {
+    /// The samples that a request draws from the memory.
+    fn candidates(&self, request: &Request) -> Candidates {
+        match &self.memory {
+            Some(memory) if request.source != Source::Current => {
+                memory.select(request.filter, self.now())
+            }
+            _ => Candidates::All(0),
+        }
+    }
+
+    /// The samples of one draw. Each key gives an independent one.
+    fn draw_items(&self, request: &Request, candidates: &Candidates, key: Key<'_>) -> Vec<Item> {
         let mut slots = Vec::new();
-        if let Some(memory) = &self.memory
-            && request.source != Source::Current
-        {
-            let candidates = memory.select(request.filter, self.now());
-            let mut rng = keyed(self.seed, purpose, &numbers);
-            memory.draw(&candidates, request.count, request.replacement, &mut rng, &mut slots);
+        if let Some(memory) = &self.memory {
+            let mut rng = keyed(self.seed, key.purpose, &key.numbers);
+            memory.draw(candidates, request.count, request.replacement, &mut rng, &mut slots);
         }
         let current = match request.source {
             Source::Current => true,
@@ -153,10 +160,12 @@ impl World {
             labels: true,
             columns: &request.columns,
         };
+        // Nothing enters or leaves the memory between the draws of one request.
+        let candidates = self.candidates(request);
         let mut draws = Vec::with_capacity(request.repeats);
         for repeat in 0..request.repeats as u32 {
             let numbers = [number, u64::from(repeat)];
-            let items = self.draw_items(request, &draw, numbers);
+            let items = self.draw_items(request, &candidates, Key { purpose: &draw, numbers });
             let key = Key { purpose: &augment, numbers };
             let rows = self.push_rows(message, &items, &wanted, key);
             draws.push(DrawMsg { request: index, repeat, rows });

@@ -1,7 +1,7 @@
 //! Runs a toy learner with the real trainer, memory and scorer over a small synthetic stream, in this
 //! process. Toys write what they are given into a journal; tests read it afterwards.
 
-use perdura::augment::TrainAugment;
+use perdura::augment::{SslAugment, TrainAugment};
 use perdura::data::{DataPair, Dataset, ImageShape};
 use perdura::memory::{Capacity, ReplayMemory};
 use perdura::run::{After, Fault};
@@ -156,7 +156,7 @@ pub struct Setup {
     pub epochs: u32,
     pub memory: Option<usize>,
     pub online: bool,
-    /// Crops at random, so that augmented inputs differ.
+    /// Crops at random and offers self-supervised views, so that augmented inputs differ.
     pub augment: bool,
     pub validation: f64,
     pub seed: u64,
@@ -202,6 +202,7 @@ impl Setup {
             drop_last: false,
             statistics: &[],
             train_augment: TrainAugment { crop_padding: usize::from(self.augment), flip: false },
+            ssl_augment: self.augment.then_some(SslAugment::MNIST),
         };
         let Setup { validation, score_every, .. } = *self;
         let options = StreamOptions { validation, score_every, ..StreamOptions::default() };

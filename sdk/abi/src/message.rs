@@ -239,8 +239,12 @@ pub enum Filter {
 pub enum Profile {
     /// The benchmark's training augmentation, then normalisation.
     Train,
-    /// The stronger augmentation of self-supervised views, then normalisation.
+    /// The stronger augmentation of self-supervised views, then normalisation as for `Train`, so that a
+    /// network sees one kind of input.
     Ssl,
+    /// The same, but normalised with mean 1/2 and deviation 1/2 whatever the benchmark has: what
+    /// DualNet's released code does to self-supervised inputs alone.
+    SslHalf,
     /// Normalisation alone.
     None,
 }
