@@ -36,6 +36,7 @@ pub fn plan(method: &str, seed: u64) -> RunPlan {
             online: false,
         },
         memory: Some(MemorySize::Samples(200)),
+        policy: Some(perdura_abi::message::InsertionPolicy::Reservoir),
         seed,
         threads: 1,
         device: "flex".into(),
