@@ -6,4 +6,6 @@ mod data_files;
 mod determinism;
 mod faults;
 mod golden;
+mod journey;
 mod loading;
+mod reproduce;
