@@ -8,5 +8,7 @@ mod faults;
 mod fetch;
 mod golden;
 mod image_folders;
+mod journey;
 mod loading;
+mod reproduce;
 mod streams;
