@@ -180,7 +180,11 @@ fn opened(file: &Path) -> Result<OpenPlugin, LoadError> {
 
 fn batch(labels: &[u32]) -> Samples {
     let input = |&label: &u32| [label as f32, 1.0 - label as f32 / 3.0];
-    Samples { inputs: labels.iter().flat_map(input).collect(), labels: labels.to_vec() }
+    Samples {
+        inputs: labels.iter().flat_map(input).collect(),
+        labels: labels.to_vec(),
+        columns: vec![],
+    }
 }
 
 /// Every load order of plugins of today's and of a later boundary: `n` is the later one.
@@ -263,7 +267,8 @@ fn abi_of_a_later_plugin_in_a_run() {
 /// A learner's life: what it says in each step, what it predicts, what it saves.
 fn life(learner: &mut Learner, steps: std::ops::Range<u32>) -> Vec<f64> {
     let step = |n: u32| batch(&[n % 4, n % 3]);
-    steps.flat_map(|n| learner.observe(&step(n), &[]).into_values().collect::<Vec<_>>()).collect()
+    let said = |n| learner.observe(&step(n), &[]).scalars.into_values().collect::<Vec<_>>();
+    steps.flat_map(said).collect()
 }
 
 #[test]

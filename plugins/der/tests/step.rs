@@ -1,7 +1,7 @@
 //! The DER loss by hand and by identities, and the logits it hands over.
 
 use perdura_der::{Config, Der};
-use perdura_nn::{Mlp, MlpShape, Network, labels, losses, rows, state};
+use perdura_nn::{BackboneConfig, Net, NetShape, Network, losses, state};
 use perdura_sdk::testing::{Driver, Samples, Setting};
 use perdura_sdk::{StateReader, StateWriter};
 
@@ -52,15 +52,16 @@ fn a_step_by_hand() {
 fn without_replay_or_weight_it_is_sgd_to_the_byte() {
     let (mut empty, mut off) = (driver(config()), driver(Config { alpha: 0.0, ..config() }));
     let device = perdura_nn::device("flex", 0).unwrap();
-    let shape = MlpShape { inputs: 3, hidden: vec![4], outputs: 3 };
-    let mut network = Mlp::new(&shape, &mut perdura_sdk::rand::rng(), &device);
+    let backbone = BackboneConfig { hidden: vec![4], ..BackboneConfig::default() };
+    let shape = NetShape { backbone, input: vec![3], classes: 3 };
+    let mut network = Net::new(&shape, &mut perdura_sdk::rand::rng(), &device).unwrap();
     let mut saved = StateReader::from_bytes(&empty.save().unwrap()).unwrap();
     state::load(&mut network, "", &mut saved).unwrap();
     let current = Samples::new(&INPUTS, &LABELS);
     for _ in 0..10 {
-        let tracked = network.tracked();
-        let y = labels(&[&LABELS], 3, &device);
-        let loss = losses::cross_entropy(tracked.forward(rows(&[&INPUTS], 3, &device)), y);
+        let mut tracked = network.tracked();
+        let (x, y) = (network.rows(&[&INPUTS]), network.labels(&[&LABELS]));
+        let loss = losses::cross_entropy(tracked.forward_train(x).unwrap(), y);
         network.descend(&tracked, loss.backward(), 0.5);
         empty.step(&current, &[("dark", Samples::default())]).unwrap();
         off.step(&current, &[("dark", dark())]).unwrap();

@@ -2,7 +2,7 @@
 //! twice the rate, and the two draws are two.
 
 use perdura_derpp::{Config, DerPp};
-use perdura_nn::{Mlp, MlpShape, Network, labels, losses, rows, state};
+use perdura_nn::{BackboneConfig, Net, NetShape, Network, losses, state};
 use perdura_sdk::testing::{Driver, Samples, Setting};
 use perdura_sdk::{StateReader, StateWriter};
 
@@ -20,27 +20,27 @@ fn driver(config: Config) -> Driver<DerPp> {
 }
 
 /// The network the driver starts with.
-fn network(driver: &mut Driver<DerPp>) -> Mlp {
+fn network(driver: &mut Driver<DerPp>) -> Net {
     let device = perdura_nn::device("flex", 0).unwrap();
-    let shape = MlpShape { inputs: 3, hidden: vec![4], outputs: 3 };
-    let mut network = Mlp::new(&shape, &mut perdura_sdk::rand::rng(), &device);
+    let backbone = BackboneConfig { hidden: vec![4], ..BackboneConfig::default() };
+    let shape = NetShape { backbone, input: vec![3], classes: 3 };
+    let mut network = Net::new(&shape, &mut perdura_sdk::rand::rng(), &device).unwrap();
     let mut saved = StateReader::from_bytes(&driver.save().unwrap()).unwrap();
     state::load(&mut network, "", &mut saved).unwrap();
     network
 }
 
-fn bytes(network: &Mlp) -> Vec<u8> {
+fn bytes(network: &Net) -> Vec<u8> {
     let mut state = StateWriter::new();
     state::save(network, "", &mut state).unwrap();
     state.into_bytes().unwrap()
 }
 
 /// One step on the mean cross-entropy of these rows.
-fn descend(network: &mut Mlp, inputs: &[&[f32]], targets: &[&[u32]], lr: f64) {
-    let device = perdura_nn::device("flex", 0).unwrap();
-    let tracked = network.tracked();
-    let logits = tracked.forward(rows(inputs, 3, &device));
-    let loss = losses::cross_entropy(logits, labels(targets, 3, &device));
+fn descend(network: &mut Net, inputs: &[&[f32]], targets: &[&[u32]], lr: f64) {
+    let mut tracked = network.tracked();
+    let logits = tracked.forward_train(network.rows(inputs)).unwrap();
+    let loss = losses::cross_entropy(logits, network.labels(targets));
     network.descend(&tracked, loss.backward(), lr);
 }
 
