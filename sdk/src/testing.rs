@@ -3,7 +3,8 @@
 
 use perdura_abi::message::{
     ContextMsg, CreateMsg, Declaration, DrawMsg, DrawsMsg, ExperienceMsg, Grants, IterateReply,
-    NextReply, PredictMsg, PredictReply, ReportMsg, RowsMsg, SeedMsg, StepMsg, ValidationReply,
+    NextReply, Position, PredictMsg, PredictReply, ReportMsg, RowsMsg, SeedMsg, StepMsg,
+    ValidationReply,
 };
 use perdura_abi::serve::{Answerer, Parts, with_handle};
 use perdura_abi::table::{LearnerAbi, PluginRootRef};
@@ -113,6 +114,8 @@ pub struct Script {
     pub validation: Option<f64>,
     /// Every call to the host: its name and its header.
     pub calls: Vec<(String, serde_json::Value)>,
+    /// Values of every `write_column`, in order.
+    pub written: Vec<Vec<f32>>,
     answer: MessageBuf,
     current: VecDeque<Samples>,
     state: Vec<u8>,
@@ -165,6 +168,12 @@ impl Script {
                 answer.set_header(&ValidationReply { accuracy: self.validation });
             }
             HostOp::CANCELLED => answer.set_header(&serde_json::json!({ "cancelled": false })),
+            HostOp::WRITE_COLUMN => {
+                // Slots, uids, values.
+                let values = message.tensors[2].elements::<f32>();
+                let values = values.map_err(|e| AbiError::new(ErrorKind::HOST, e.to_string()))?;
+                self.written.push(values.to_vec());
+            }
             HostOp::WRITE_STATE => {
                 self.state.extend_from_slice(message.tensors[0].data.as_slice());
             }
@@ -206,6 +215,8 @@ pub struct Driver<L: ContinualLearner> {
     instance: Instance<L>,
     seed: u64,
     step: u64,
+    /// Where the next steps are said to be; `None` as where boundaries are not granted.
+    pub position: Option<Position>,
     /// What the host answers, and what it was asked.
     pub script: Script,
     pub declaration: Declaration,
@@ -229,7 +240,8 @@ impl<L: ContinualLearner> Driver<L> {
             message.with(|message| Instance::create(message, host))
         })?;
         let declaration = Declaration::default();
-        let mut driver = Driver { instance, seed, step: 0, script, declaration };
+        let (step, position) = (0, None);
+        let mut driver = Driver { instance, seed, step, position, script, declaration };
         driver.declaration = header(&driver.call(Op::DECLARE, &MessageBuf::new())?)?;
         Ok(driver)
     }
@@ -250,6 +262,13 @@ impl<L: ContinualLearner> Driver<L> {
     pub fn begin_experience(&mut self, index: u32) -> Result<(), AbiError> {
         let message = self.experience(index);
         self.call(Op::BEGIN_EXPERIENCE, &message).map(drop)
+    }
+
+    /// The same, of an experience whose classes are told.
+    pub fn begin_experience_of(&mut self, index: u32, classes: &[u32]) -> Result<(), AbiError> {
+        let (seed, index, classes) = (self.next_seed(), Some(index), Some(classes.to_vec()));
+        let message = ExperienceMsg { seed, index, classes, ..Default::default() };
+        self.call(Op::BEGIN_EXPERIENCE, &MessageBuf::of_header(&message)).map(drop)
     }
 
     pub fn end_experience(&mut self, index: u32) -> Result<(), AbiError> {
@@ -282,7 +301,7 @@ impl<L: ContinualLearner> Driver<L> {
         let mut header = StepMsg {
             seed: self.next_seed(),
             step: self.step,
-            position: None,
+            position: self.position,
             current: current.push(&mut message, false),
             draws: Vec::new(),
         };
@@ -303,12 +322,31 @@ impl<L: ContinualLearner> Driver<L> {
 
     /// Logits of a view; `None` where the view is not open yet.
     pub fn predict(&mut self, view: &str, inputs: &[f32]) -> Result<Option<Vec<f32>>, AbiError> {
+        self.ask(view, inputs, None)
+    }
+
+    /// The same, of a view that is told the experience of each sample.
+    pub fn predict_told(
+        &mut self,
+        view: &str,
+        inputs: &[f32],
+        task_labels: &[u32],
+    ) -> Result<Option<Vec<f32>>, AbiError> {
+        self.ask(view, inputs, Some(task_labels))
+    }
+
+    fn ask(
+        &mut self,
+        view: &str,
+        inputs: &[f32],
+        task_labels: Option<&[u32]>,
+    ) -> Result<Option<Vec<f32>>, AbiError> {
         let mut message = MessageBuf::new();
         let header = PredictMsg {
             seed: self.next_seed(),
             view: view.into(),
             inputs: message.push(&[inputs.len()], inputs),
-            task_labels: None,
+            task_labels: task_labels.map(|labels| message.push(&[labels.len()], labels)),
             groups: None,
         };
         message.set_header(&header);

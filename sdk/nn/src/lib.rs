@@ -56,12 +56,14 @@
 #![deny(unsafe_code)]
 
 mod backbone;
+pub mod barlow;
 mod batch_norm;
 mod conv;
 mod convert;
 mod device;
 mod init;
 mod linear;
+mod look_ahead;
 pub mod losses;
 mod mlp;
 mod net;
@@ -75,6 +77,7 @@ pub use conv::{Conv, ConvShape};
 pub use convert::{copy_out, labels, rows};
 pub use device::{DEVICES, Device, DeviceError, device};
 pub use linear::Linear;
+pub use look_ahead::{distance, look_ahead};
 pub use mlp::Mlp;
 pub use net::{Net, NetShape};
 pub use network::{Listing, Network, TensorMut};

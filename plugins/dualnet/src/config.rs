@@ -1,0 +1,292 @@
+//! Hyper-parameters of DualNet. The defaults are the paper's roles and schedule on the small MLP variant;
+//! what the released code, the blog's reading and the journal extension do otherwise are options.
+
+use perdura_sdk::{Error, hyper_parameters, prelude::*};
+
+hyper_parameters! {
+    /// Hyper-parameters.
+    pub struct Config {
+        /// The network that gives the features h_l.
+        pub backbone: BackboneKind = BackboneKind::Mlp,
+        /// Widths of the hidden layers, for the MLP.
+        pub hidden: Vec<usize> = vec![100, 100],
+        /// Channels of the first stage, for ResNet-18.
+        pub width: usize = 64,
+        /// Hidden width of the projector, for the MLP; a ResNet's is 4 times `width`.
+        pub projector: usize = 256,
+        /// False leaves the fast network out: the slow one alone, with the head.
+        pub fast: bool = true,
+        /// Which network is the backbone.
+        pub roles: Roles = Roles::Paper,
+
+        /// When the slow network learns.
+        pub slow_schedule: SlowSchedule = SlowSchedule::Lookahead,
+        /// Look-ahead: self-supervised steps on the temporary copy, K.
+        pub k: usize = 2,
+        /// Look-ahead: share of the way to the copy, β; 0 to 1.
+        pub beta: f64 = 0.05,
+        /// Look-ahead: repetitions per incoming batch.
+        pub n_outer: usize = 2,
+        /// Every-K: supervised steps per step of the slow network.
+        pub every: usize = 5,
+        /// Every-K: what becomes of the supervised gradients in between.
+        pub between: Between = Between::Drop,
+
+        /// Supervised learning rate; above 0.
+        pub lr: f64 = 0.03,
+        /// Supervised steps per incoming batch.
+        pub sup_steps: usize = 2,
+        /// The supervised loss trains the slow network too.
+        pub sup_updates_slow: bool = true,
+        /// Share of the incoming batches whose labels are used; above 0, up to 1.
+        pub labelled: f64 = 1.0,
+
+        /// The self-supervised loss.
+        pub ssl_loss: SslLoss = SslLoss::BarlowTwins,
+        /// Self-supervised learning rate, ε; above 0.
+        pub lr_ssl: f64 = 0.001536,
+        /// Weight of the self-supervised loss; 0 turns self-supervision off.
+        pub ssl_weight: f64 = 1.0,
+        /// Weight of the off-diagonal terms, λ_BT.
+        pub lambda_bt: f64 = 0.002,
+        /// Added to the standard deviations of the projections.
+        pub eps_std: f64 = 1e-6,
+        /// Where the samples for self-supervision come from.
+        pub ssl_source: SslSource = SslSource::MemoryAll,
+        /// Samples of the memory per self-supervised step; at least 2.
+        pub ssl_batch: usize = 32,
+
+        /// Over which classes a sample's logits run.
+        pub head: HeadKind = HeadKind::TaskFree,
+        /// Samples replayed per supervised step.
+        pub replay: usize = 10,
+        /// How replayed samples keep their old answers.
+        pub replay_kd: ReplayKd = ReplayKd::SoftKl,
+        /// Over what the soft-label loss is averaged.
+        pub kd_reduction: KdReduction = KdReduction::ElementMean,
+        /// Weight of the loss on old answers, λ_tr; 0 leaves it out.
+        pub lambda_tr: f64 = 10.0,
+        /// Temperature of the soft labels, τ; above 0.
+        pub tau: f64 = 2.0,
+        /// Probability that a channel of a fused layer is dropped in training; 0 up to below 1.
+        pub interaction_dropout: f64 = 0.0,
+
+        /// Also trains a linear read-out on the slow network alone and offers it as the view `slow`.
+        pub slow_readout: bool = false,
+        /// Slips of the released code: set right, or reproduced.
+        pub quirks: Quirks = Quirks::Fixed,
+    }
+}
+
+hyper_parameters! {
+    /// The network that gives the features h_l.
+    pub enum BackboneKind {
+        /// Hidden layers with ReLU; the other network has the same widths.
+        #[default]
+        Mlp,
+        /// ResNet-18 with a max-pooled stem; the other network is four convolutional blocks.
+        Resnet18,
+    }
+}
+
+hyper_parameters! {
+    /// Which network is the backbone.
+    pub enum Roles {
+        /// The slow network gives the features, the fast one modulates them.
+        #[default]
+        Paper,
+        /// The fast network gives the features, the slow one is attached to it and modulates them.
+        Blog,
+    }
+}
+
+hyper_parameters! {
+    /// When the slow network learns.
+    pub enum SlowSchedule {
+        /// With every incoming batch, `n_outer` times: K steps on a copy, then a share β of the way there.
+        #[default]
+        Lookahead,
+        /// Once in `every` supervised steps.
+        EveryK,
+    }
+}
+
+hyper_parameters! {
+    /// What becomes of the supervised gradients between two steps of the slow network.
+    pub enum Between {
+        /// They are not computed: only the last one counts.
+        #[default]
+        Drop,
+        /// They are added up.
+        Accumulate,
+    }
+}
+
+hyper_parameters! {
+    /// The self-supervised loss.
+    pub enum SslLoss {
+        /// Views agree, features do not repeat each other.
+        #[default]
+        BarlowTwins,
+    }
+}
+
+hyper_parameters! {
+    /// Where the samples for self-supervision come from.
+    pub enum SslSource {
+        /// The memory of experiences before the current one; the current batch in the first.
+        PastOnly,
+        /// The whole memory.
+        #[default]
+        MemoryAll,
+        /// The current batch and the whole memory.
+        CurrentAndMemory,
+    }
+}
+
+hyper_parameters! {
+    /// Over which classes a sample's logits run.
+    pub enum HeadKind {
+        /// The classes of its own experience, in training and when it is scored.
+        TaskAware,
+        /// All classes.
+        #[default]
+        TaskFree,
+    }
+}
+
+hyper_parameters! {
+    /// How replayed samples keep their old answers.
+    pub enum ReplayKd {
+        /// Kullback-Leibler divergence to the softened answer at the end of its experience.
+        #[default]
+        SoftKl,
+        /// Squared distance to the logits at the end of its experience.
+        LogitMse,
+    }
+}
+
+hyper_parameters! {
+    /// Over what the loss on old answers is averaged.
+    pub enum KdReduction {
+        /// Samples and classes: the task-aware file.
+        #[default]
+        ElementMean,
+        /// Samples: the textbook's divergence.
+        BatchMean,
+        /// Classes, summed over samples: the task-free file.
+        ClassMean,
+    }
+}
+
+hyper_parameters! {
+    /// Slips of the released code.
+    pub enum Quirks {
+        /// Set right.
+        #[default]
+        Fixed,
+        /// Reproduced, as far as they lie on the learner's side.
+        #[serde(rename = "released-code")]
+        ReleasedCode,
+    }
+}
+
+impl Config {
+    pub(crate) fn self_supervised(&self) -> bool {
+        self.ssl_weight > 0.0
+    }
+
+    pub(crate) fn uses_memory(&self) -> bool {
+        self.replay > 0 || self.self_supervised()
+    }
+
+    pub(crate) fn distils(&self) -> bool {
+        self.lambda_tr > 0.0 && self.replay > 0
+    }
+
+    /// Gradients of the slow network are added up between its steps.
+    pub(crate) fn accumulates(&self) -> bool {
+        let summed = self.slow_schedule == SlowSchedule::EveryK;
+        summed && self.between == Between::Accumulate && self.sup_updates_slow
+    }
+
+    /// Self-supervised steps that one incoming batch can bring.
+    pub(crate) fn ssl_steps_max(&self) -> usize {
+        match self.slow_schedule {
+            SlowSchedule::Lookahead => self.k * self.n_outer,
+            SlowSchedule::EveryK => self.sup_steps.div_ceil(self.every.max(1)),
+        }
+    }
+
+    /// Refuses values outside their range, and options that contradict each other or the stream.
+    pub(crate) fn check(&self, ctx: &Context) -> Result<()> {
+        self.check_ranges()?;
+        self.check_counts()?;
+        if self.roles == Roles::Blog && !self.fast {
+            let expected = "true where `roles` is `blog`: the fast network is the backbone";
+            return Err(Error::config("fast", expected, self.fast));
+        }
+        let told = ctx.grants.boundaries && ctx.grants.experience_classes;
+        if self.head == HeadKind::TaskAware && !told {
+            let found = "task_aware in a stream without them";
+            let expected = "task_free, or a stream that tells experiences and their classes";
+            return Err(Error::config("head", expected, found));
+        }
+        Ok(())
+    }
+
+    fn check_ranges(&self) -> Result<()> {
+        for (key, value) in [("lr", self.lr), ("lr_ssl", self.lr_ssl), ("tau", self.tau)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(Error::config(key, "a number above 0", value));
+            }
+        }
+        let at_least_0 = [
+            ("ssl_weight", self.ssl_weight),
+            ("lambda_bt", self.lambda_bt),
+            ("eps_std", self.eps_std),
+            ("lambda_tr", self.lambda_tr),
+        ];
+        for (key, value) in at_least_0 {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::config(key, "a number of at least 0", value));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.beta) {
+            return Err(Error::config("beta", "a number from 0 to 1", self.beta));
+        }
+        if !(0.0..1.0).contains(&self.interaction_dropout) {
+            let found = self.interaction_dropout;
+            return Err(Error::config("interaction_dropout", "a number from 0 to below 1", found));
+        }
+        match self.labelled > 0.0 && self.labelled <= 1.0 {
+            true => Ok(()),
+            false => Err(Error::config("labelled", "a number above 0, up to 1", self.labelled)),
+        }
+    }
+
+    fn check_counts(&self) -> Result<()> {
+        let counts = [
+            ("k", self.k),
+            ("n_outer", self.n_outer),
+            ("every", self.every),
+            ("sup_steps", self.sup_steps),
+            ("width", self.width),
+            ("projector", self.projector),
+        ];
+        if let Some((key, found)) = counts.into_iter().find(|(_, value)| *value == 0) {
+            return Err(Error::config(key, "at least 1", found));
+        }
+        if self.hidden.is_empty() || self.hidden.contains(&0) {
+            let found = format!("{:?}", self.hidden);
+            return Err(Error::config("hidden", "at least one width, each at least 1", found));
+        }
+        match self.self_supervised() && self.ssl_batch < 2 {
+            true => {
+                let expected = "at least 2: the loss standardises over the batch";
+                Err(Error::config("ssl_batch", expected, self.ssl_batch))
+            }
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! DualNet (Pham, Liu, Hoi, NeurIPS 2021; DualNets, TPAMI 2024): a slow network learns features from augmented
+//! views without labels, a fast one, attached layer by layer, modulates them for the supervised task.
+//!
+//! `config.rs` holds the hyper-parameters, `nets.rs` the networks and how they meet, `method.rs` the step in
+//! the paper's order, `targets.rs` the losses on old answers, this file the rest of a learner's life.
+#![deny(unsafe_code)]
+
+mod config;
+mod features;
+mod method;
+mod modulator;
+mod nets;
+mod targets;
+
+pub use config::*;
+pub use method::DualNet;
+
+use perdura_nn::{Mode, Network, copy_out, rows, state};
+use perdura_sdk::rand::RngExt;
+use perdura_sdk::{Error, prelude::*};
+use std::collections::BTreeMap;
+
+use crate::method::Learned;
+use crate::nets::Nets;
+
+/// Samples that are answered at once outside of training: the activations of a ResNet are large.
+const ROWS_AT_ONCE: usize = 64;
+
+impl ContinualLearner for DualNet {
+    type Config = Config;
+
+    fn about() -> About {
+        About::new("a slow network learns features without labels, a fast one modulates them")
+            .paper(
+                "Pham, Liu, Hoi: DualNet: Continual Learning, Fast and Slow, NeurIPS 2021, arXiv 2110.00175",
+            )
+            .presets(include_str!("../presets.toml"))
+    }
+
+    fn declare(config: &Config, ctx: &Context) -> Declaration {
+        let mut wanted = Declaration::new().wishes(wishes(config));
+        if config.self_supervised() {
+            for request in ssl_requests(config) {
+                wanted = wanted.request(request);
+            }
+        }
+        let filter = match config.head {
+            HeadKind::TaskAware => Filter::Past,
+            HeadKind::TaskFree => Filter::All,
+        };
+        let replay = Request::memory("replay", config.replay).filter(filter);
+        let mut replay = replay.repeats(config.sup_steps.max(1));
+        if config.distils() {
+            wanted = wanted.column("logits", ctx.classes);
+            replay = replay.column("logits");
+        }
+        wanted = wanted.request(replay);
+        let needs = match config.head {
+            HeadKind::TaskAware => ViewNeeds::TaskLabel,
+            HeadKind::TaskFree => ViewNeeds::Nothing,
+        };
+        let views = ["main", "slow"].into_iter().take(1 + usize::from(config.slow_readout));
+        for name in views {
+            let name = name.into();
+            wanted = wanted.special_view(View { name, needs, until_opened: false });
+        }
+        let scalars = ["loss", "loss_ce", "loss_ce_replay", "loss_kd", "loss_ssl"];
+        let moves = ["slow_move_ssl", "slow_move_sup", "slow_move_ratio"];
+        scalars.into_iter().chain(moves).fold(wanted, |wanted, name| wanted.scalar(name))
+    }
+
+    fn create(config: Config, ctx: &Context) -> Result<Self> {
+        config.check(ctx)?;
+        let device = perdura_nn::device(&ctx.device, ctx.call.seed())?;
+        let nets = Nets::new(&config, ctx, &device)?;
+        let pending = config.accumulates().then(|| nets.phi.clone());
+        let (classes, width) = (ctx.classes, ctx.input_width());
+        let tasks = BTreeMap::new();
+        Ok(DualNet { config, classes, width, device, nets, pending, supervised: 0, tasks })
+    }
+
+    fn begin_experience(&mut self, info: &Experience, _: &mut Host<'_>) -> Result<()> {
+        if self.config.head == HeadKind::TaskAware {
+            let untold = || Error::new("a task-aware head needs the classes of every experience");
+            let (index, classes) = info.index.zip(info.classes.clone()).ok_or_else(untold)?;
+            self.tasks.insert(index, classes);
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
+        let drawn = step.call.rng("labelled").random::<f64>();
+        let labelled = drawn < self.config.labelled;
+        let report = report(self.learn(step, labelled)?);
+        // A batch without labels must not come back from the memory with them.
+        match labelled || !self.config.uses_memory() {
+            true => Ok(report),
+            false => Ok(report.place(vec![Placement::Skip; step.current.len()])),
+        }
+    }
+
+    /// Keeps the answers of the finished experience's samples in the memory.
+    fn end_experience(&mut self, _: &Experience, host: &mut Host<'_>) -> Result<()> {
+        if !self.config.distils() {
+            return Ok(());
+        }
+        let mut finished = host.iterate(&Iterate {
+            source: Source::Memory,
+            filter: Filter::Finished,
+            profile: Profile::None,
+            batch: ROWS_AT_ONCE,
+            epochs: 1,
+            shuffled: false,
+            columns: Vec::new(),
+        })?;
+        let (mut slots, mut uids, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(batch) = finished.next()? {
+            slots.extend_from_slice(batch.slots().unwrap_or_default());
+            uids.extend_from_slice(batch.uids());
+            answers.extend(self.old_answers(batch.inputs())?);
+        }
+        match slots.is_empty() {
+            true => Ok(()),
+            false => host.write_column("logits", &slots, &uids, &answers),
+        }
+    }
+
+    fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {
+        let inputs = query.inputs.chunks(ROWS_AT_ONCE * self.width);
+        let outputs = logits.as_mut_slice().chunks_mut(ROWS_AT_ONCE * self.classes);
+        for (number, (inputs, out)) in inputs.zip(outputs).enumerate() {
+            let x = rows(&[inputs], self.width, &self.device);
+            let answer = match (query.view, &self.nets.readout) {
+                ("main", _) => self.nets.forward(x),
+                ("slow", Some(readout)) => {
+                    readout.forward(self.nets.clone().slow_features(x, Mode::Eval)?)
+                }
+                (other, _) => return Err(Error::new(format!("no view is called `{other}`"))),
+            };
+            let first = number * ROWS_AT_ONCE;
+            let answer = match query.task_labels {
+                Some(tasks) => self.own_of(&tasks[first..][..answer.dims()[0]]).restrict(answer),
+                None => answer,
+            };
+            copy_out(answer, out);
+        }
+        Ok(())
+    }
+
+    fn resources(&self) -> Resources {
+        let pending = self.pending.as_ref().map_or(0, Network::bytes);
+        Resources::new().with("parameters", self.nets.bytes()).with("optimizer", pending)
+    }
+
+    fn save(&self, out: &mut StateWriter) -> Result<()> {
+        out.value("supervised_steps", &self.supervised)?;
+        out.value("classes_of_experiences", &self.tasks)?;
+        state::save(&self.nets, "", out)?;
+        match &self.pending {
+            Some(pending) => state::save(pending, "pending.", out),
+            None => Ok(()),
+        }
+    }
+
+    fn load(&mut self, saved: &mut StateReader) -> Result<()> {
+        self.supervised = saved.value("supervised_steps")?;
+        self.tasks = saved.value("classes_of_experiences")?;
+        state::load(&mut self.nets, "", saved)?;
+        match &mut self.pending {
+            Some(pending) => state::load(pending, "pending.", saved),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The batch enters the memory before the draws, in its first epoch only: the method is an online one. Where
+/// some batches have no labels it enters after the step, so that those can be kept out.
+fn wishes(config: &Config) -> Wishes {
+    let insert = match config.labelled < 1.0 {
+        true => Insert::AfterStep,
+        false => Insert::BeforeDraws,
+    };
+    Wishes { insert, insert_epochs: InsertEpochs::First, ..Wishes::default() }
+}
+
+fn ssl_requests(config: &Config) -> Vec<Request> {
+    let request = |name: &str, source| {
+        let repeats = config.ssl_steps_max().max(1);
+        let request = Request::memory(name, config.ssl_batch).source(source);
+        request.repeats(repeats).views(2).profile(Profile::Ssl)
+    };
+    match config.ssl_source {
+        SslSource::PastOnly => {
+            vec![request("ssl", Source::CurrentOrMemory).filter(Filter::Past)]
+        }
+        SslSource::MemoryAll => vec![request("ssl", Source::CurrentOrMemory)],
+        SslSource::CurrentAndMemory => {
+            vec![request("ssl", Source::Memory), request("ssl_current", Source::Current)]
+        }
+    }
+}
+
+/// Means over the steps of the batch; what did not happen is 0. The ratio is left out where supervision did
+/// not move the slow network.
+fn report(learned: Learned) -> StepReport {
+    let mean = |sum: f64, steps: f64| if steps > 0.0 { sum / steps } else { 0.0 };
+    let supervised = |sum| mean(sum, learned.sup_steps);
+    let report = StepReport::new()
+        .scalar("loss", supervised(learned.loss))
+        .scalar("loss_ce", supervised(learned.loss_ce))
+        .scalar("loss_ce_replay", supervised(learned.loss_ce_replay))
+        .scalar("loss_kd", supervised(learned.loss_kd))
+        .scalar("loss_ssl", mean(learned.loss_ssl, learned.ssl_steps))
+        .scalar("slow_move_ssl", learned.slow_move_ssl)
+        .scalar("slow_move_sup", learned.slow_move_sup);
+    match learned.slow_move_sup > 0.0 {
+        true => report.scalar("slow_move_ratio", learned.slow_move_ssl / learned.slow_move_sup),
+        false => report,
+    }
+}
+
+#[cfg(feature = "export")]
+export_learner!(DualNet, id = "perdura/dualnet");
