@@ -47,7 +47,7 @@ impl Default for BackboneConfig {
 pub enum Backbone {
     Mlp(Mlp),
     ResNet18 {
-        network: ResNet18,
+        network: Box<ResNet18>,
         /// Channels, height and width of an input.
         image: [usize; 3],
     },
@@ -83,7 +83,8 @@ impl Backbone {
             return Err(Error::config("backbone", expected, found));
         };
         let shape = ResNetShape { channels: image[0], width: config.width, stem };
-        Ok(Backbone::ResNet18 { network: ResNet18::new(shape, rng, device), image })
+        let network = Box::new(ResNet18::new(shape, rng, device));
+        Ok(Backbone::ResNet18 { network, image })
     }
 
     /// `[n, inputs]` to features `[n, outputs]`. `mode` matters to batch normalisation alone; a batch too
