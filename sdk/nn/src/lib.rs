@@ -69,7 +69,9 @@ mod mlp;
 mod net;
 mod network;
 mod resnet18;
+pub mod similarity;
 pub mod state;
+pub mod teaching;
 
 pub use backbone::{Backbone, BackboneConfig, BackboneKind, images};
 pub use batch_norm::{BatchNorm, Mode};
