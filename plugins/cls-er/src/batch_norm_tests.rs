@@ -2,6 +2,7 @@
 //! when, and what that leaves of the invariants.
 
 use super::*;
+use perdura_nn::teaching::EmaBn;
 use perdura_nn::{BackboneKind, TensorMut};
 
 const IMAGE: [usize; 3] = [1, 8, 8];

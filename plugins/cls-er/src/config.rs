@@ -1,5 +1,6 @@
 //! Hyper-parameters of CLS-ER; the defaults are those of S-MNIST with a memory of 200 samples.
 
+use perdura_nn::teaching::EmaBn;
 use perdura_nn::{BackboneConfig, BackboneKind};
 use perdura_sdk::{Error, hyper_parameters, prelude::Result};
 
@@ -41,18 +42,6 @@ hyper_parameters! {
         PerSample,
         /// For the whole replayed batch the network with the higher mean log-probability of the labels.
         PerBatch,
-    }
-}
-
-hyper_parameters! {
-    /// Where the running statistics of the teachers' batch normalisation come from.
-    pub enum EmaBn {
-        /// Teachers answer in training mode: the replayed batch normalises itself, and each teacher keeps
-        /// running statistics of the replayed batches alone (the authors' code).
-        #[default]
-        Code,
-        /// Teachers answer as in a test; their running statistics are averaged with their parameters.
-        Average,
     }
 }
 

@@ -9,8 +9,8 @@
 mod config;
 mod method;
 
-pub use config::{Config, EmaBn, TeacherSelect};
-pub use method::{ClsEr, warm_up};
+pub use config::{Config, TeacherSelect};
+pub use method::ClsEr;
 
 use perdura_nn::{Net, Network, state};
 use perdura_sdk::{Error, prelude::*};

@@ -3,11 +3,12 @@
 //! (X_m, Y_m) the replayed one of m, C the number of classes.
 
 use burn::tensor::{Bool, Int, Tensor};
-use perdura_nn::{Net, Network, losses};
-use perdura_sdk::rand::{Rng, RngExt};
+use perdura_nn::teaching::{self, Lesson, updates, warm_up};
+use perdura_nn::{Net, losses};
+use perdura_sdk::rand::Rng;
 use perdura_sdk::{Result, Rows};
 
-use crate::config::{Config, EmaBn, TeacherSelect};
+use crate::config::{Config, TeacherSelect};
 
 /// The learner: three networks of one shape and the number of steps done.
 pub struct ClsEr {
@@ -35,11 +36,6 @@ pub(crate) struct Target {
     pub n_select_stable: f64,
 }
 
-/// The decay of update `n`, so that early averages weigh all steps alike: `min(1 − 1/(n+1), α)`.
-pub fn warm_up(n: u64, alpha: f64) -> f64 {
-    (1.0 - 1.0 / (n as f64 + 1.0)).min(alpha)
-}
-
 impl ClsEr {
     /// `θ_P` and `θ_S` start as copies of `θ_W`.
     pub(crate) fn new(config: Config, working: Net) -> ClsEr {
@@ -50,95 +46,51 @@ impl ClsEr {
     /// The gradient step on `θ_W`:
     /// `L = CE(f(X ∪ X_m; θ_W), Y ∪ Y_m) + λ · mean (f(X_m; θ_W) − Z)²`.
     pub(crate) fn learn(&mut self, current: &Rows<'_>, replay: &Rows<'_>) -> Result<Learned> {
-        let (b, m) = (current.len(), replay.len());
-        let x = self.working.rows(&[current.inputs(), replay.inputs()]);
-        let y = self.working.labels(&[current.labels(), replay.labels()]);
-        let mut target = None;
-        if m > 0 {
-            let y_m = self.working.labels(&[replay.labels()]);
-            target = Some(self.target(x.clone().narrow(0, b, m), y_m)?);
-        }
-
-        let mut tracked = self.working.tracked();
-        let (logits, logits_m) = both_passes(&mut tracked, x, b, m)?;
-        let mut loss = losses::cross_entropy(logits, y);
-        let loss_ce = loss.clone().into_scalar();
-        let (mut loss_cons, mut n_select_stable) = (0.0, 0.0);
-        if let (Some(target), Some(logits_m)) = (target, logits_m) {
-            let consistency = losses::mean_squared_error(logits_m, target.logits);
-            loss_cons = consistency.clone().into_scalar();
+        let Config { reg_weight, lr, .. } = self.config;
+        let lesson = Lesson { current, replay, reg_weight, lr };
+        let (config, stable, plastic) = (&self.config, &mut self.stable, &mut self.plastic);
+        let mut n_select_stable = 0.0;
+        let learned = lesson.learn(&mut self.working, |x_m, y_m| {
+            let target = target(config, stable, plastic, (x_m, y_m))?;
             n_select_stable = target.n_select_stable;
-            // λ = 0 is ER to the byte: no term, not a term of zero.
-            if self.config.reg_weight > 0.0 {
-                loss = loss + consistency * self.config.reg_weight;
-            }
-        }
-        let total = loss.clone().into_scalar();
-        self.working.descend(&tracked, loss.backward(), self.config.lr);
-        Ok(Learned { loss: total, loss_ce, loss_cons, n_select_stable })
-    }
-
-    /// Z: for each replayed sample the logits of the teacher that knows it better. Constants: the teachers
-    /// compute without gradients. Where they normalise by the batch, their running statistics move.
-    pub(crate) fn target(&mut self, x_m: Tensor<2>, y_m: Tensor<1, Int>) -> Result<Target> {
-        let ema_bn = self.config.ema_bn;
-        let answer = |teacher: &mut Net, x_m| match ema_bn {
-            EmaBn::Code => teacher.forward_train(x_m),
-            EmaBn::Average => Ok(teacher.forward(x_m)),
-        };
-        let z_s = answer(&mut self.stable, x_m.clone())?;
-        let z_p = answer(&mut self.plastic, x_m)?;
-        let stable = choose_stable(&z_s, &z_p, y_m, self.config.teacher_select);
-        let n_select_stable = stable.clone().int().sum().into_scalar::<i64>() as f64;
-        let shape = z_s.dims();
-        let chosen = stable.unsqueeze_dim::<2>(1).expand(shape);
-        Ok(Target { logits: z_p.mask_where(chosen, z_s), n_select_stable })
+            Ok(teaching::Target { logits: target.logits, weights: None })
+        })?;
+        let teaching::Learned { loss, loss_ce, loss_cons } = learned;
+        Ok(Learned { loss, loss_ce, loss_cons, n_select_stable })
     }
 
     /// After the gradient step: `n ← n + 1`; with probability `r_i` each,
     /// `θ_i ← α_i·θ_i + (1 − α_i)·θ_W` for i = P, then S, the two draws independent.
     pub(crate) fn consolidate(&mut self, rng: &mut impl Rng) {
         self.steps += 1;
-        let (u_1, u_2) = (rng.random::<f64>(), rng.random::<f64>());
-        if u_1 < self.config.r_plastic {
+        let due = updates(rng, [self.config.r_plastic, self.config.r_stable]);
+        let ema_bn = self.config.ema_bn;
+        if due[0] {
             let alpha = warm_up(self.steps, self.config.alpha_plastic);
-            move_towards(&mut self.plastic, &self.working, alpha, self.config.ema_bn);
+            ema_bn.move_towards(&mut self.plastic, &self.working, alpha);
         }
-        if u_2 < self.config.r_stable {
+        if due[1] {
             let alpha = warm_up(self.steps, self.config.alpha_stable);
-            move_towards(&mut self.stable, &self.working, alpha, self.config.ema_bn);
+            ema_bn.move_towards(&mut self.stable, &self.working, alpha);
         }
     }
 }
 
-fn move_towards(teacher: &mut Net, working: &Net, alpha: f64, ema_bn: EmaBn) {
-    teacher.average(working, alpha);
-    if ema_bn == EmaBn::Average {
-        teacher.average_buffers(working, alpha);
-    }
-}
-
-/// `f(X ∪ X_m)` and, unless m is 0, `f(X_m)`, of one network in training mode; `x` holds the b samples of X,
-/// then the m of X_m.
-///
-/// The authors run X_m by itself first. With batch normalisation these are other numbers than in the joint
-/// batch, and the running statistics move twice. Without it the last m rows of the joint pass are `f(X_m)`,
-/// and it is the only one.
-fn both_passes(
-    network: &mut Net,
-    x: Tensor<2>,
-    b: usize,
-    m: usize,
-) -> Result<(Tensor<2>, Option<Tensor<2>>)> {
-    if m == 0 {
-        return Ok((network.forward_train(x)?, None));
-    }
-    if network.normalises_batches() {
-        let logits_m = network.forward_train(x.clone().narrow(0, b, m))?;
-        return Ok((network.forward_train(x)?, Some(logits_m)));
-    }
-    let logits = network.forward_train(x)?;
-    Ok((logits.clone(), Some(logits.narrow(0, b, m))))
+/// Z: for each replayed sample the logits of the teacher that knows it better. Constants: the teachers
+/// compute without gradients. Where they normalise by the batch, their running statistics move.
+pub(crate) fn target(
+    config: &Config,
+    stable: &mut Net,
+    plastic: &mut Net,
+    (x_m, y_m): (Tensor<2>, Tensor<1, Int>),
+) -> Result<Target> {
+    let z_s = config.ema_bn.answer(stable, x_m.clone())?;
+    let z_p = config.ema_bn.answer(plastic, x_m)?;
+    let stable = choose_stable(&z_s, &z_p, y_m, config.teacher_select);
+    let n_select_stable = stable.clone().int().sum().into_scalar::<i64>() as f64;
+    let shape = z_s.dims();
+    let chosen = stable.unsqueeze_dim::<2>(1).expand(shape);
+    Ok(Target { logits: z_p.mask_where(chosen, z_s), n_select_stable })
 }
 
 /// True where the stable network gives the label the strictly higher probability: a tie is the plastic
