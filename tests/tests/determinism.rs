@@ -135,3 +135,49 @@ fn mnist_repeats() {
     let average = first.summary.views[0].scenarios[1].metrics.average_accuracy;
     assert!(average.expect("all experiences were scored") > 0.8, "{average:?}");
 }
+
+/// T1 of SG-CLS: two groups that are open from the start, with CLS-ER's speeds and its choice of teacher.
+#[test]
+fn sg_cls_with_two_fixed_groups_is_cls_er() {
+    let common = "--preset none --seed 2 --memory 100 --set lr=0.05 --set replay=20";
+    let common = format!("{common} --set reg_weight=2.0");
+    let cls_er = run(&format!(
+        "cls-er {common} --set r_plastic=0.9 --set alpha_plastic=0.95 --set r_stable=0.4 \
+         --set alpha_stable=0.99"
+    ));
+    let sg_cls = run(&format!(
+        "sg-cls {common} --set groups_max=2 --set open_at_start=2 --set groups=[0,0,0,0,0] \
+         --set rates=[0.9,0.4] --set alphas=[0.95,0.99] --set keep_global=false \
+         --set inference=mixture --set w_similar=0"
+    ));
+    equal_views((&sg_cls, "working"), (&cls_er, "working"));
+    equal_views((&sg_cls, "group-0"), (&cls_er, "plastic"));
+    equal_views((&sg_cls, "group-1"), (&cls_er, "stable"));
+    // And the three networks are three.
+    let of = |view: &str| sg_cls.predictions(view)["after-4"].clone();
+    assert!(of("working") != of("group-0") && of("group-0") != of("group-1"));
+}
+
+/// T2 of SG-CLS: one group is Mean-ER, that is CLS-ER with two equal averages that are always updated.
+#[test]
+fn sg_cls_with_one_group_is_mean_er() {
+    let common = "--preset none --seed 2 --memory 100 --set lr=0.05 --set replay=20";
+    let common = format!("{common} --set reg_weight=2.0");
+    let cls_er = run(&format!(
+        "cls-er {common} --set r_plastic=1 --set alpha_plastic=0.98 --set r_stable=1 \
+         --set alpha_stable=0.98"
+    ));
+    let sg_cls = run(&format!(
+        "sg-cls {common} --set groups_max=1 --set open_at_start=1 --set r_max=1 --set alpha=0.98 \
+         --set keep_global=false --set inference=mixture"
+    ));
+    equal_views((&sg_cls, "working"), (&cls_er, "working"));
+    equal_views((&sg_cls, "group-0"), (&cls_er, "stable"));
+}
+
+#[test]
+fn sg_cls_repeats() {
+    same_in_every_tier("sg-cls --seed 3 --memory 100");
+    let gradient = "--set group_update=gradient --set inference=mixture --set others=follow";
+    same_in_every_tier(&format!("sg-cls --seed 3 --memory 100 {gradient}"));
+}

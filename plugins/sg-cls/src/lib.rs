@@ -1,0 +1,121 @@
+//! SG-CLS: similarity-grouped expansion of CLS-ER. One semantic memory, a moving average of the working network,
+//! per group of similar experiences; an experience that is like none opens a new one. Which memory teaches a
+//! replayed sample, how strongly, and how fast each memory follows are decided by measured similarity.
+//!
+//! `config.rs` holds the hyper-parameters, `method.rs` the step, `teachers.rs` its targets, `measure.rs` and
+//! `groups.rs` similarity and what follows from it, `views.rs` the answers; this file a learner's life.
+#![deny(unsafe_code)]
+
+mod config;
+mod groups;
+mod measure;
+mod memories;
+mod method;
+mod saved;
+mod teachers;
+mod views;
+mod window;
+
+pub use config::*;
+pub use method::SgCls;
+
+use perdura_sdk::prelude::*;
+
+impl ContinualLearner for SgCls {
+    type Config = Config;
+
+    fn about() -> About {
+        About::new("one average of the network per group of similar experiences, as teachers")
+            .paper("proposal: similarity-grouped expansion of CLS-ER (Arani et al., ICLR 2022)")
+            .presets(include_str!("../presets.toml"))
+    }
+
+    fn declare(config: &Config, _: &Context) -> Declaration {
+        let replay = match config.group_update {
+            GroupUpdate::Ema => config.replay,
+            // Drawn by the group of the step, which is not known beforehand.
+            GroupUpdate::Gradient => 0,
+        };
+        let declaration = Declaration::new()
+            .request(Request::memory("replay", replay))
+            .uses_memory()
+            .scalar("loss")
+            .scalar("loss_ce")
+            .scalar("loss_cons")
+            .scalar("networks");
+        views::declared(config).into_iter().fold(declaration, Declaration::special_view)
+    }
+
+    fn create(config: Config, ctx: &Context) -> Result<Self> {
+        config.check()?;
+        if !config.groups.is_empty() && !ctx.grants.boundaries {
+            let expected = "none where boundaries are hidden";
+            return Err(Error::config("groups", expected, format!("{:?}", config.groups)));
+        }
+        SgCls::new(config, ctx)
+    }
+
+    fn begin_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
+        self.window.clear();
+        if !self.begun {
+            self.decided = self.grants.boundaries;
+            return self.open_first(info.index, host);
+        }
+        self.decided = self.grants.second_pass;
+        if self.grants.second_pass {
+            let probe = self.look(host)?;
+            let scores = self.scores(&probe, host, &mut info.call.rng("similarity"))?;
+            let given = self.given_group(info.index)?;
+            self.act(self.decide(given, &scores)?, given, &scores, host)?;
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, step: &Step<'_>, host: &mut Host<'_>) -> Result<StepReport> {
+        let learned = match self.config.group_update {
+            GroupUpdate::Ema => self.learn(&step.current, step.draw("replay")?)?,
+            GroupUpdate::Gradient => {
+                let request = Request::memory("replay", self.config.replay);
+                let group = Filter::Group(self.current as u32);
+                let drawn = host.draw(&request.filter(group))?;
+                self.learn(&step.current, &drawn[0])?
+            }
+        };
+        self.consolidate(step, host, &mut step.call.rng("update"))?;
+        self.count(&step.current);
+        if !self.decided {
+            self.window.push(&step.current, self.width(), self.config.window);
+            if self.window.len() == self.config.window {
+                self.look_back(step, host)?;
+            }
+        }
+        Ok(StepReport::new()
+            .scalar("loss", learned.loss)
+            .scalar("loss_ce", learned.loss_ce)
+            .scalar("loss_cons", learned.loss_cons)
+            .scalar("networks", self.memories.open().len() as f64)
+            .group(self.current as u32))
+    }
+
+    fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {
+        self.answer(query, logits)
+    }
+
+    fn resources(&self) -> Resources {
+        let means: u64 = self.memories.iter().map(|(_, memory)| memory.means.bytes()).sum();
+        Resources::new()
+            .with("parameters", self.network_bytes())
+            .with("other", means + self.window.bytes())
+    }
+
+    fn save(&self, out: &mut StateWriter) -> Result<()> {
+        self.write(out)
+    }
+
+    fn load(&mut self, saved: &mut StateReader) -> Result<()> {
+        self.read(saved)
+    }
+}
+
+#[cfg(feature = "export")]
+export_learner!(SgCls, id = "perdura/sg-cls");

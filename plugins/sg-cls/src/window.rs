@@ -1,0 +1,79 @@
+//! The last batches, for streams whose experiences cannot be looked through before they are learned.
+
+use perdura_nn::similarity::Samples;
+use perdura_sdk::prelude::*;
+use std::collections::VecDeque;
+
+/// Batches between which an experience, or a stretch of a stream without boundaries, is looked at.
+#[derive(Default)]
+pub struct Window {
+    batches: VecDeque<(Samples, Vec<u64>)>,
+}
+
+impl Window {
+    /// Takes a batch in; the oldest goes when there are more than `capacity`.
+    pub fn push(&mut self, rows: &Rows<'_>, width: usize, capacity: usize) {
+        let (values, labels) = (rows.inputs().to_vec(), rows.labels().to_vec());
+        self.batches.push_back((Samples { values, width, labels }, rows.uids().to_vec()));
+        while self.batches.len() > capacity {
+            self.batches.pop_front();
+        }
+    }
+
+    /// Batches held.
+    pub fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    pub fn clear(&mut self) {
+        self.batches.clear();
+    }
+
+    /// The newest samples, at most `count`.
+    pub fn probe(&self, count: usize) -> Samples {
+        let mut all = Samples::default();
+        for (samples, _) in &self.batches {
+            all.width = samples.width;
+            all.extend(&samples.values, &samples.labels);
+        }
+        let newest: Vec<usize> = (all.len().saturating_sub(count)..all.len()).collect();
+        all.select(&newest)
+    }
+
+    /// Identities of all samples.
+    pub fn uids(&self) -> Vec<u64> {
+        self.batches.iter().flat_map(|(_, uids)| uids).copied().collect()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        let of = |(s, uids): &(Samples, Vec<u64>)| {
+            s.values.len() * size_of::<f32>()
+                + s.labels.len() * size_of::<u32>()
+                + uids.len() * size_of::<u64>()
+        };
+        self.batches.iter().map(of).sum::<usize>() as u64
+    }
+
+    pub fn save(&self, out: &mut StateWriter) -> Result<()> {
+        let labels: Vec<&[u32]> = self.batches.iter().map(|(s, _)| s.labels.as_slice()).collect();
+        let uids: Vec<&[u64]> = self.batches.iter().map(|(_, u)| u.as_slice()).collect();
+        out.value("window_labels", &labels)?;
+        out.value("window_uids", &uids)?;
+        for (number, (samples, _)) in self.batches.iter().enumerate() {
+            let shape = [samples.len(), samples.width];
+            out.tensor(&format!("window.{number}"), &shape, &samples.values)?;
+        }
+        Ok(())
+    }
+
+    pub fn load(saved: &mut StateReader, width: usize) -> Result<Window> {
+        let labels: Vec<Vec<u32>> = saved.value("window_labels")?;
+        let uids: Vec<Vec<u64>> = saved.value("window_uids")?;
+        let mut window = Window::default();
+        for (number, (labels, uids)) in labels.into_iter().zip(uids).enumerate() {
+            let values = saved.tensor(&format!("window.{number}"), &[labels.len(), width])?;
+            window.batches.push_back((Samples { values, width, labels }, uids));
+        }
+        Ok(window)
+    }
+}
