@@ -6,5 +6,6 @@ mod data_files;
 mod determinism;
 mod faults;
 mod golden;
+mod growth;
 mod loading;
 mod streams;
