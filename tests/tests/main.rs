@@ -7,6 +7,7 @@ mod determinism;
 mod faults;
 mod fetch;
 mod golden;
+mod growth;
 mod image_folders;
 mod journey;
 mod loading;

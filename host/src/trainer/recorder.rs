@@ -189,7 +189,8 @@ impl<'a> Recorder<'a> {
         }
         let mut summary = self.summary.clone();
         summary.outcome = outcome;
-        summary.grouping = self.growth.grouping(&vec![None; self.benchmark.experiences.len()]);
+        let truth: Vec<Option<u32>> = self.benchmark.experiences.iter().map(|e| e.group).collect();
+        summary.grouping = self.growth.grouping(&truth);
         summary.growth = self.growth.networks();
         for Scores { view, scenario, matrix } in std::mem::take(&mut self.scores) {
             let last = self.last.get(&view);

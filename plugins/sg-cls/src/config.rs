@@ -142,6 +142,8 @@ hyper_parameters! {
         Tag,
         /// Diagonal Fisher information.
         T2v,
+        /// Cross-correlation of features, without labels.
+        Bt,
     }
 }
 

@@ -1,10 +1,12 @@
 //! How similar the experience at hand is to each group: draws of the memory are compared with a probe of it.
 
+use perdura_nn::barlow::{EPS_STD, cross_correlation};
 use perdura_nn::similarity::{
-    FlatGradient, Link, Null, Samples, Score, calibrated, covariance_alignment, diagonal_fisher,
-    gradient_cosine, linear_cka, lookahead_affinity, prototype_similarity, task2vec_similarity,
+    CorrelationHalves, FlatGradient, Link, Null, Samples, Score, calibrated,
+    correlation_similarity, covariance_alignment, diagonal_fisher, gradient_cosine, linear_cka,
+    lookahead_affinity, prototype_similarity, task2vec_similarity,
 };
-use perdura_nn::{Mode, Net, Network, copy_out, losses};
+use perdura_nn::{Device, Mode, Net, Network, copy_out, losses};
 use perdura_sdk::{Rng, prelude::*};
 
 use crate::config::{Config, Estimator, Features, GroupLink};
@@ -87,13 +89,19 @@ impl Measure<'_> {
         let memory = self.memories.get(group).expect("an open group");
         let net = self.stable;
         match self.config.estimator {
-            Estimator::Proto | Estimator::Cov => {
+            Estimator::Proto | Estimator::Cov | Estimator::Bt => {
                 let features = |samples: &Samples| self.features(samples, &memory.average);
                 let (probe, of) = (features(probe), features(of));
-                if self.config.estimator == Estimator::Proto {
-                    calibrated(&probe, &of, Null::Labels, rng, prototype_similarity)
-                } else {
-                    calibrated(&probe, &of, Null::Columns, rng, covariance_alignment)
+                match self.config.estimator {
+                    Estimator::Proto => {
+                        calibrated(&probe, &of, Null::Labels, rng, prototype_similarity)
+                    }
+                    Estimator::Cov => {
+                        calibrated(&probe, &of, Null::Columns, rng, covariance_alignment)
+                    }
+                    _ => calibrated(&probe, &of, Null::Columns, rng, |a, b| {
+                        barlow(a, b, net.device())
+                    }),
                 }
             }
             Estimator::Cka => self.cka(probe, of, &memory.average),
@@ -146,6 +154,26 @@ impl Measure<'_> {
             Features::Penultimate => penultimate(self.stable, samples),
         }
     }
+}
+
+/// S-BT of two sets of features. Every sample is its own second view: the probe comes as it is.
+fn barlow(task: &Samples, group: &Samples, device: &Device) -> f32 {
+    let halves = |samples: &Samples| {
+        let mut halves = CorrelationHalves::new(samples.width, 0.0);
+        let rows: Vec<usize> = (0..samples.len()).collect();
+        for rows in [&rows[..rows.len() / 2], &rows[rows.len() / 2..]] {
+            if rows.len() < 2 {
+                continue;
+            }
+            let half = samples.select(rows);
+            let z = perdura_nn::rows(&[&half.values], half.width, device);
+            let c =
+                cross_correlation(z.clone(), z, EPS_STD).expect("two samples or more").into_data();
+            halves.add(c.as_slice().expect("networks compute in f32"));
+        }
+        halves
+    };
+    correlation_similarity(&halves(task), &halves(group))
 }
 
 /// `½ (Z_{t→g} + Z_{g→t})`, each the mean over pairs of small batches. The head is not shared.

@@ -5,7 +5,7 @@
 //!
 //! 1. An estimator gives a raw score: [`prototype_similarity`] (S-PROTO), [`covariance_alignment`] (S-COV),
 //!    [`linear_cka`] (S-CKA), [`gradient_cosine`] (S-GCOS), [`lookahead_affinity`] (S-TAG),
-//!    [`task2vec_similarity`] (S-T2V).
+//!    [`task2vec_similarity`] (S-T2V), [`correlation_similarity`] (S-BT).
 //! 2. [`calibrated`] places it between a shuffled null and the task's likeness to itself: a [`Score`].
 //! 3. [`Leader`] joins the task to the group of the highest score or opens one; [`Hysteresis`] keeps
 //!    decisions from flipping where boundaries are hidden.
@@ -17,6 +17,7 @@
 
 mod calibrate;
 mod cka;
+mod correlation;
 mod covariance;
 mod gradient;
 mod grouping;
@@ -29,6 +30,7 @@ mod task2vec;
 
 pub use calibrate::{Null, Score, calibrated};
 pub use cka::linear_cka;
+pub use correlation::{CorrelationHalves, correlation_similarity};
 pub use covariance::covariance_alignment;
 pub use gradient::{FlatGradient, gradient_cosine};
 pub use grouping::{Decision, Hysteresis, Leader, LeaderError, Link};
