@@ -4,7 +4,8 @@
 use perdura::worker::{HostServices, LearnerPort, NoServices, SpawnOptions, in_process, spawn};
 use perdura_abi::MessageBuf;
 use perdura_abi::message::{
-    ContextMsg, CreateMsg, DrawMsg, Grants, PredictMsg, PredictReply, ReportMsg, RowsMsg, StepMsg,
+    ColumnRowsMsg, ContextMsg, CreateMsg, DrawMsg, Grants, PredictMsg, PredictReply, ReportMsg,
+    RowsMsg, StepMsg, TensorId,
 };
 use perdura_abi::table::{AbiError, HostOp, Message, Op, PluginRootRef};
 use serde_json::Value;
@@ -14,9 +15,19 @@ use std::path::Path;
 use crate::built;
 
 /// Inputs, row by row, and their labels.
+#[derive(Default)]
 pub struct Samples {
     pub inputs: Vec<f32>,
     pub labels: Vec<u32>,
+    /// Values beside each sample, row by row.
+    pub columns: Vec<(String, Vec<f32>)>,
+}
+
+/// What a step reported.
+pub struct Report {
+    pub scalars: BTreeMap<String, f64>,
+    /// Values for each sample of the current batch, row by row.
+    pub columns: BTreeMap<String, Vec<f32>>,
 }
 
 /// A learner of ten classes.
@@ -43,8 +54,8 @@ impl Learner {
         Learner { port: Box::new(port), input: input.to_vec(), steps: 0 }
     }
 
-    /// One step, with one draw for each request. Returns the scalars of the report.
-    pub fn observe(&mut self, current: &Samples, draws: &[Samples]) -> BTreeMap<String, f64> {
+    /// One step, with one draw for each request.
+    pub fn observe(&mut self, current: &Samples, draws: &[Samples]) -> Report {
         let mut message = MessageBuf::new();
         let current = self.rows(&mut message, current);
         let draws = draws.iter().enumerate().map(|(request, samples)| DrawMsg {
@@ -57,7 +68,12 @@ impl Learner {
         message.set_header(&StepMsg { seed, step, position: None, current, draws });
         self.steps += 1;
         let reply = self.call(Op::OBSERVE, &message, &mut NoServices);
-        serde_json::from_slice::<ReportMsg>(reply.header()).expect("a report").scalars
+        let report: ReportMsg = serde_json::from_slice(reply.header()).expect("a report");
+        let values = |id: TensorId| {
+            reply.views()[id.0 as usize].elements::<f32>().expect("numbers").to_vec()
+        };
+        let columns = report.columns.into_iter().map(|c| (c.name, values(c.values)));
+        Report { scalars: report.scalars, columns: columns.collect() }
     }
 
     /// Logits of a view, `[rows, 10]`.
@@ -100,11 +116,18 @@ impl Learner {
     fn rows(&self, message: &mut MessageBuf, samples: &Samples) -> RowsMsg {
         let count = samples.labels.len();
         let uids: Vec<u64> = (0..count as u64).collect();
+        let columns = samples.columns.iter().map(|(name, values)| ColumnRowsMsg {
+            name: name.clone(),
+            values: message.push(&[count, values.len() / count], values),
+            present: message.push(&[count], &vec![1u8; count]),
+        });
+        let columns = columns.collect();
         RowsMsg {
             count,
             views: vec![message.push(&self.shape(count), &samples.inputs)],
             labels: Some(message.push(&[count], &samples.labels)),
             uids: Some(message.push(&[count], &uids)),
+            columns,
             ..RowsMsg::default()
         }
     }

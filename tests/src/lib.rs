@@ -7,6 +7,6 @@ mod results;
 mod sandbox;
 
 pub use built::{Built, built, plugin_names};
-pub use learner::{Learner, Samples};
+pub use learner::{Learner, Report, Samples};
 pub use results::{RunResult, files_below};
 pub use sandbox::{Answer, Sandbox, in_child, processes_of};

@@ -120,6 +120,24 @@ fn cls_er_without_teachers_is_er() {
 }
 
 #[test]
+fn dark_replay_repeats_in_every_tier() {
+    same_in_every_tier("derpp --seed 3 --memory 100");
+    same_in_every_tier("er-ace --seed 3 --memory 100");
+}
+
+#[test]
+fn der_without_its_term_is_sgd_and_derpp_without_labels_is_der() {
+    let common = "--preset none --seed 2 --memory 100 --set lr=0.05 --set replay=20";
+    let sgd = run("sgd --preset none --seed 2 --set lr=0.05");
+    let off = run(&format!("der {common} --set alpha=0"));
+    equal_views((&off, "main"), (&sgd, "main"));
+    let der = run(&format!("der {common} --set alpha=0.5"));
+    let derpp = run(&format!("derpp {common} --set alpha=0.5 --set beta=0"));
+    equal_views((&derpp, "main"), (&der, "main"));
+    assert_ne!(der.predictions("main"), sgd.predictions("main"));
+}
+
+#[test]
 fn mnist_repeats() {
     let Some(data) = std::env::var_os("PERDURA_DATA") else {
         eprintln!("SKIPPED mnist_repeats: set PERDURA_DATA to the folder that holds MNIST");

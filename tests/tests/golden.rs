@@ -8,7 +8,7 @@ mod reader;
 
 use perdura::plugin::{inspect, open};
 use perdura_sdk::StateWriter;
-use perdura_tests::{Learner, Samples, built, in_child};
+use perdura_tests::{Learner, Report, Samples, built, in_child};
 use reader::{Golden, assert_parameters_within, assert_values};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
@@ -26,6 +26,8 @@ struct Case {
     limit: f32,
     hyper: &'static [&'static str],
     scalars: &'static [&'static str],
+    /// Draws, in the order of the method's requests, as they are called below the step.
+    draws: &'static [&'static str],
     /// View, and its name below `expect/probe/`.
     views: &'static [(&'static str, &'static str)],
 }
@@ -46,6 +48,7 @@ const CLS_ER: Case = Case {
         "alpha_stable",
     ],
     scalars: &["loss", "loss_ce", "loss_cons"],
+    draws: &["replay/"],
     views: &[("working", "working"), ("plastic", "plastic"), ("stable", "stable")],
 };
 
@@ -57,6 +60,19 @@ const ER: Case = Case {
     limit: 2e-6,
     hyper: &["lr", "replay"],
     scalars: &["loss"],
+    draws: &["replay/"],
+    views: &[("main", "logits")],
+};
+
+const DERPP: Case = Case {
+    name: "derpp",
+    method: "derpp",
+    input: &[784],
+    backbone: "mlp",
+    limit: 2e-6,
+    hyper: &["lr", "alpha", "beta", "replay"],
+    scalars: &["loss", "loss_ce", "loss_mse", "loss_ce_replay"],
+    draws: &["replay_a/", "replay_b/"],
     views: &[("main", "logits")],
 };
 
@@ -116,6 +132,21 @@ impl State {
     }
 }
 
+/// The samples at a path of a step. Labels are zero where the case has none, because none are used.
+fn samples(golden: &Golden, step: u64, path: &str) -> Samples {
+    let at = format!("step{step}/{path}");
+    let parts = golden.under(&at);
+    let shape_of = |part: &str| parts.iter().find(|(name, _)| name == part).map(|(_, shape)| shape);
+    let rows = shape_of("x").expect("samples have inputs")[0];
+    let labels = match shape_of("y") {
+        Some(_) => golden.labels(&format!("{at}y")),
+        None => vec![0; rows],
+    };
+    let column = |name: &str| (name.to_string(), golden.floats(&format!("{at}{name}")));
+    let columns = if shape_of("logits").is_some() { vec![column("logits")] } else { vec![] };
+    Samples { inputs: golden.floats(&format!("{at}x")), labels, columns }
+}
+
 impl Case {
     fn config(&self, golden: &Golden) -> Value {
         let entry = |key: &&str| (key.to_string(), golden.hyper(key));
@@ -140,14 +171,15 @@ impl Case {
     }
 
     fn step(&self, golden: &Golden, step: u64, learner: &mut Learner) {
-        let samples = |path: &str| Samples {
-            inputs: golden.floats(&format!("step{step}/{path}x")),
-            labels: golden.labels(&format!("step{step}/{path}y")),
-        };
-        let scalars = learner.observe(&samples(""), &[samples("replay/")]);
+        let draws: Vec<_> = self.draws.iter().map(|draw| samples(golden, step, draw)).collect();
+        let Report { scalars, columns } = learner.observe(&samples(golden, step, ""), &draws);
         for scalar in self.scalars {
             let name = format!("expect/step{step}/{scalar}");
             assert_values(&name, &[scalars[*scalar] as f32], &golden.floats(&name));
+        }
+        for (column, values) in columns {
+            let name = format!("expect/step{step}/current_{column}");
+            assert_values(&name, &values, &golden.floats(&name));
         }
         let chosen = &golden.json["steps"][step as usize - 1]["n_select_stable"];
         assert_eq!(scalars.get("n_select_stable").copied(), chosen.as_f64(), "step {step}");
@@ -198,10 +230,16 @@ fn clser_mid() {
 }
 
 #[test]
+fn derpp() {
+    DERPP.in_a_worker();
+}
+
+#[test]
 fn all_in_process() {
     in_child("golden::all_in_process", || {
         ER.in_this_process();
         RESNET18_ER.in_this_process();
+        DERPP.in_this_process();
         CLS_ER.in_this_process();
         Case { name: "clser_mid", ..CLS_ER }.in_this_process();
     });
