@@ -10,6 +10,8 @@
 //! 5. [`score`] makes predictions in throw-away instances; [`metrics`] are functions of those.
 //! 6. [`run`] holds what a run leaves behind; [`compare`] and [`mod@stats`] make tables of it.
 //!
+//! [`reproduce`] knows published results and when ours count as the same.
+//!
 //! Data flow one way: stream -> step -> learner -> report -> results. `examples/embed-host` shows how a
 //! program uses the host as a library.
 
@@ -21,6 +23,7 @@ pub mod memory;
 pub mod metrics;
 pub mod planning;
 pub mod plugin;
+pub mod reproduce;
 pub mod rng;
 pub mod run;
 pub mod scaffold;

@@ -94,8 +94,9 @@ pub use learner::{Context, ContinualLearner, Experience, Logits, Query, Resource
 pub use perdura_abi::growth::GrowthEvent;
 pub use perdura_abi::manifest::{Preset, StreamPreset};
 pub use perdura_abi::message::{
-    Declaration, EpochSource, Filter, Grants, Insert, InsertEpochs, IterateMsg as Iterate,
-    Position, Profile, Request, Source, StreamShape, View, ViewNeeds, Wishes,
+    Declaration, EpochSource, Filter, Grants, Insert, InsertEpochs, InsertionPolicy,
+    IterateMsg as Iterate, Position, Profile, Request, Source, StreamShape, View, ViewNeeds,
+    Wishes,
 };
 pub use random::{Call, Rng, reseed_with};
 pub use report::{Placement, StepReport};
@@ -109,9 +110,10 @@ pub use {rand, schemars, serde, serde_json, tracing};
 pub mod prelude {
     pub use crate::{
         About, Call, Context, ContinualLearner, Declaration, EpochSource, Error, Experience,
-        Filter, GrowthEvent, Host, Insert, InsertEpochs, Iterate, Logits, Placement, Profile,
-        Query, Request, Resources, Result, Rows, Source, StateReader, StateWriter, Step,
-        StepReport, StreamShape, View, ViewNeeds, Wishes, export_learner, hyper_parameters,
+        Filter, GrowthEvent, Host, Insert, InsertEpochs, InsertionPolicy, Iterate, Logits,
+        Placement, Profile, Query, Request, Resources, Result, Rows, Source, StateReader,
+        StateWriter, Step, StepReport, StreamShape, View, ViewNeeds, Wishes, export_learner,
+        hyper_parameters,
     };
 }
 

@@ -94,6 +94,8 @@ fn no_memory_for_replay() {
         let line = format!("run er {memory}");
         refuses(&line, &["perdura/er", "asks for replay (request `replay`", "--memory N"]);
     }
+    refuses("run er --memory 4 --policy ring", &["4 samples", "5 experiences", "--memory 5"]);
+    refuses("run er --memory 9 --policy rings", &["did you mean `ring`?"]);
     refuses("compare --methods nearest-mean,er --memory 0", &["perdura/er", "asks for replay"]);
     refuses("run er --memory 10B", &["a memory of 10 bytes holds no sample", "72B or more"]);
 }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 #[command(name = "perdura", version, about, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 all went well; 1 a run failed, its results so far are kept; \
-    2 the input was refused and nothing was started. `benchmarks diff`: 1 the streams differ."
+    2 the input was refused and nothing was started. `benchmarks diff`: 1 the streams differ. \
+    `reproduce`: 1 the row did not come out the same."
 )]
 pub struct Cli {
     /// Show more of what happens (-v: steps of the host, -vv: everything).
@@ -26,6 +27,8 @@ pub enum Command {
     Run(RunArgs),
     /// Train and score several methods with the same seeds and compare them.
     Compare(CompareArgs),
+    /// Run a published result again and hold it against the paper.
+    Reproduce(ReproduceArgs),
     /// List, inspect, create and build plugins.
     #[command(subcommand)]
     Plugins(PluginsCommand),
@@ -78,6 +81,30 @@ pub struct CompareArgs {
     pub output: OutputArgs,
 }
 
+#[derive(Args, Debug)]
+pub struct ReproduceArgs {
+    /// Published row, for example `cls-er/split-mnist/200`.
+    #[arg(required_unless_present = "list")]
+    pub row: Option<String>,
+    /// Show all rows and run nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Seeds: `0..5` (0 to 4), `1,2,7` or one number.
+    #[arg(long, default_value = "0..10")]
+    pub seeds: String,
+    /// Runs at the same time: a number or `auto`.
+    #[arg(long, default_value = "auto")]
+    pub jobs: String,
+    /// Folder with data sets.
+    #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// A plugin file; repeatable. It takes precedence over the search path.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// What is run, on what.
 #[derive(Args, Debug, Clone)]
 pub struct SetupArgs {
@@ -87,6 +114,10 @@ pub struct SetupArgs {
     /// Replay memory: samples (`200`) or bytes (`64KiB`, `1MB`).
     #[arg(long, value_name = "N|BYTES")]
     pub memory: Option<String>,
+    /// Samples the memory keeps: `auto` as the learner wishes, or `reservoir` (all of the stream alike),
+    /// `class-balanced` (classes alike), `ring` (the most recent of each experience).
+    #[arg(long, default_value = "auto", value_name = "POLICY")]
+    pub policy: String,
     /// Hyper-parameter, as `key=value`; repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -316,14 +347,13 @@ pub struct ExecuteArgs {
 }
 
 impl SetupArgs {
-    /// Everything at its default but benchmark and memory.
-    pub fn of_benchmark(benchmark: &str, memory: &str) -> Self {
+    /// A benchmark with everything else at its default.
+    pub fn of_benchmark(benchmark: &str) -> Self {
         #[derive(Parser)]
         struct Only {
             #[command(flatten)]
             setup: SetupArgs,
         }
-        let words = ["perdura", "--benchmark", benchmark, "--memory", memory];
-        Only::parse_from(words).setup
+        Only::parse_from(["perdura", "--benchmark", benchmark]).setup
     }
 }

@@ -26,7 +26,7 @@ pub struct Arm {
 }
 
 impl Arm {
-    fn of(method: &str, setup: &SetupArgs) -> Arm {
+    pub fn of(method: &str, setup: &SetupArgs) -> Arm {
         Arm { name: None, method: method.into(), setup: setup.clone() }
     }
 }
@@ -79,7 +79,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
 /// `perdura demo`.
 pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
     let begun = Instant::now();
-    let setup = SetupArgs::of_benchmark("split-digits", "50");
+    let setup = SetupArgs { memory: Some("50".into()), ..SetupArgs::of_benchmark("split-digits") };
     let arms =
         ["perdura/sgd", "perdura/cls-er", "perdura/joint"].map(|method| Arm::of(method, &setup));
     let out = fresh_folder(&args.output.out);
@@ -108,13 +108,13 @@ fn fresh_folder(out: &Path) -> PathBuf {
 }
 
 /// Runs that have a folder and can be executed.
-struct Runs {
+pub struct Runs {
     jobs: Vec<Job>,
 }
 
 impl Runs {
     /// Resolves all plans, then creates all folders: nothing is written when something is refused.
-    fn prepare(arms: &[Arm], seeds: &[u64], out: &Path) -> Result<Runs, CliError> {
+    pub fn prepare(arms: &[Arm], seeds: &[u64], out: &Path) -> Result<Runs, CliError> {
         let mut resolved = Vec::new();
         for arm in arms {
             for mut run in planning::plans(&arm.method, &resolve::setup(&arm.setup)?, seeds)? {
@@ -134,7 +134,7 @@ impl Runs {
         Ok(Runs { jobs })
     }
 
-    fn execute(&self, parallel: usize) -> Result<Vec<Outcome>, CliError> {
+    pub fn execute(&self, parallel: usize) -> Result<Vec<Outcome>, CliError> {
         Ok(run_all(&self.jobs, parallel, watcher(self.jobs.len()).as_mut())?)
     }
 
@@ -143,8 +143,12 @@ impl Runs {
         self.jobs.iter().map(read).collect()
     }
 
+    pub fn comparison(&self) -> Result<Comparison, CliError> {
+        Ok(Comparison::of(&self.records()?))
+    }
+
     fn show(&self, format: Format) -> Result<(), CliError> {
-        show(&Comparison::of(&self.records()?), format);
+        show(&self.comparison()?, format);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod output;
 mod plan_file;
 mod plugins;
 mod progress;
+mod reproduce;
 mod resolve;
 
 use clap::Parser;
@@ -21,7 +22,7 @@ use error::CliError;
 
 /// All went well.
 const DONE: u8 = 0;
-/// A run failed; its results so far are kept.
+/// A run failed, its results so far are kept; or a published row did not come out the same.
 const RUN_FAILED: u8 = 1;
 /// The input was refused; nothing was started.
 const REFUSED: u8 = 2;
@@ -44,6 +45,7 @@ fn carry_out(command: Command) -> Result<u8, CliError> {
         Command::Demo(args) => compare::demo(&args),
         Command::Run(args) => compare::run(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Reproduce(args) => reproduce::carry_out(&args),
         Command::Plugins(command) => plugins::carry_out(&command),
         Command::Benchmarks(command) => benchmarks::carry_out(&command),
         Command::Execute(_) => unreachable!("handled before"),

@@ -10,7 +10,7 @@
 //! [[method]]
 //! id = "cls-er"
 //! name = "cls-er, slow"        # optional: what these settings are called in tables
-//! preset = "none"             # optional, like memory here
+//! preset = "none"             # optional, like memory and policy here
 //! set = { reg_weight = 2.0 }
 //! ```
 
@@ -46,6 +46,7 @@ struct Method {
     id: String,
     name: Option<String>,
     memory: Option<Memory>,
+    policy: Option<String>,
     preset: Option<String>,
     #[serde(default)]
     set: toml::Table,
@@ -86,6 +87,7 @@ fn arm(file: &PlanFile, method: &Method, given: &SetupArgs) -> Result<Arm, CliEr
     let mut setup = given.clone();
     setup.benchmark = file.benchmark.clone();
     setup.memory = method.memory.as_ref().or(file.memory.as_ref()).map(Memory::text);
+    setup.policy = method.policy.clone().unwrap_or_else(|| given.policy.clone());
     setup.preset = method.preset.clone().unwrap_or_else(|| "auto".into());
     setup.threads = file.threads.unwrap_or(given.threads);
     setup.lock = file.lock.clone().or(given.lock.clone());
@@ -117,13 +119,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.toml");
         std::fs::write(&path, text).unwrap();
-        read(&path, &SetupArgs::of_benchmark("split-digits", "10"))
+        read(&path, &SetupArgs::of_benchmark("split-digits"))
     }
 
     #[test]
     fn a_plan_file_names_arms() {
         let text = "benchmark = \"split-mnist\"\nmemory = \"1MB\"\nlock = \"l.json\"\nseeds = \"0..2\"\nepochs = 2\n\
-                    [[method]]\nid = \"er\"\nname = \"er, fast\"\nset = { lr = 0.5 }\n[[method]]\nid = \"sgd\"\nmemory = 3\n";
+                    [[method]]\nid = \"er\"\nname = \"er, fast\"\nset = { lr = 0.5 }\n[[method]]\nid = \"sgd\"\nmemory = 3\n\
+                    policy = \"ring\"\n";
         let (arms, seeds) = parse(text).unwrap();
         assert_eq!(seeds, "0..2");
         assert_eq!((arms[0].method.as_str(), arms[1].method.as_str()), ("er", "sgd"));
@@ -132,6 +135,10 @@ mod tests {
         assert_eq!(arms[0].setup.memory.as_deref(), Some("1MB"));
         assert_eq!(arms[1].setup.lock.as_deref(), Some(Path::new("l.json")));
         assert_eq!(arms[1].setup.memory.as_deref(), Some("3"));
+        assert_eq!(
+            (arms[0].setup.policy.as_str(), arms[1].setup.policy.as_str()),
+            ("auto", "ring")
+        );
         assert_eq!(arms[1].setup.stream.epochs, Some(2));
     }
 

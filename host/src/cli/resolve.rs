@@ -1,12 +1,13 @@
 //! From what was typed to what is wanted: texts become values, and wrong ones are named.
 
+use perdura_abi::message::InsertionPolicy;
 use serde_json::Value;
 use std::time::Duration;
 
 use super::args::{ExecuteArgs, Isolation, LimitArgs, SetupArgs, StreamArgs};
 use super::error::CliError;
 use crate::memory::Capacity;
-use crate::planning::{PresetChoice, Setup};
+use crate::planning::{PresetChoice, Setup, did_you_mean, list};
 use crate::stream::{self, StreamOptions};
 use crate::trainer::ExecuteOptions;
 use crate::worker::{Deadlines, Limits, Tier};
@@ -18,6 +19,7 @@ pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
     Ok(Setup {
         benchmark: args.benchmark.clone(),
         memory: memory.map_err(|e| CliError::input(format!("--memory: {e}")))?,
+        policy: policy(&args.policy)?,
         set: args.set.iter().map(|text| setting(text)).collect::<Result<_, _>>()?,
         preset: match args.preset.as_str() {
             "auto" => PresetChoice::Auto,
@@ -33,6 +35,18 @@ pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
         deadlines,
         limits,
     })
+}
+
+/// A policy by its name; `None` leaves it to the learner.
+fn policy(text: &str) -> Result<Option<InsertionPolicy>, CliError> {
+    let found = InsertionPolicy::ALL.into_iter().find(|policy| policy.name() == text);
+    if found.is_some() || text == "auto" {
+        return Ok(found);
+    }
+    let mut names = vec!["auto".to_owned()];
+    names.extend(InsertionPolicy::ALL.map(|policy| policy.name().to_owned()));
+    let (hint, known) = (did_you_mean(text, &names), list(&names));
+    Err(CliError::input(format!("--policy `{text}` is unknown{hint}; there are: {known}")))
 }
 
 fn setting(text: &str) -> Result<(String, Value), CliError> {
@@ -147,6 +161,18 @@ mod tests {
         for wrong in ["", "3..3", "a", "1,1", "-1"] {
             assert!(seeds(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn policies_go_by_their_names() {
+        assert_eq!(policy("auto").unwrap(), None);
+        assert_eq!(policy("class-balanced").unwrap(), Some(InsertionPolicy::ClassBalanced));
+        let message = policy("rng").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "--policy `rng` is unknown (did you mean `ring`?); \
+             there are: auto, reservoir, class-balanced, ring"
+        );
     }
 
     #[test]

@@ -15,6 +15,12 @@ pub enum MemoryError {
     #[error("a memory of {samples} samples is larger than the limit of {limit}; choose less")]
     TooLarge { samples: u64, limit: u64 },
 
+    #[error(
+        "a ring memory of {samples} samples has no place for each of {experiences} experiences; \
+         choose --memory {experiences} or more, or another --policy"
+    )]
+    RingShare { samples: usize, experiences: usize },
+
     #[error("column `{name}` has width 0; declare at least one number per sample")]
     ColumnWidth { name: String },
 

@@ -4,11 +4,14 @@
 //! concern.
 
 mod capacity;
+mod class_balanced;
 mod column;
 mod draw;
 mod error;
+mod policy;
 mod replace;
 mod reservoir;
+mod ring;
 mod snapshot;
 
 use perdura_abi::message::Column;
@@ -16,6 +19,7 @@ use perdura_abi::message::Column;
 pub use capacity::Capacity;
 pub use draw::{Candidates, Now};
 pub use error::MemoryError;
+pub use policy::Policy;
 pub use replace::SampleBuf;
 pub use snapshot::{ColumnSnapshot, MemorySnapshot};
 
@@ -47,7 +51,8 @@ pub struct ReplayMemory {
     /// Value of `writes` when the sample of each slot came in.
     written: Vec<u64>,
     columns: Vec<ColumnStore>,
-    /// Samples offered to the reservoir so far.
+    policy: Policy,
+    /// Samples offered to the policy so far.
     offered: u64,
     /// Samples that came in so far, by whatever way.
     writes: u64,
@@ -56,7 +61,7 @@ pub struct ReplayMemory {
 }
 
 impl ReplayMemory {
-    /// An empty memory for images of `image_len` bytes.
+    /// An empty memory for images of `image_len` bytes, filled as a reservoir.
     ///
     /// # Errors
     /// A capacity that holds no sample or more than can be counted; columns of width 0 or with one
@@ -78,6 +83,7 @@ impl ReplayMemory {
             groups: Vec::new(),
             written: Vec::new(),
             columns: columns.iter().map(ColumnStore::new).collect(),
+            policy: Policy::Reservoir,
             offered: 0,
             writes: 0,
             boundary: 0,
@@ -109,7 +115,7 @@ impl ReplayMemory {
         self.len() as u64 * self.bytes_per_sample()
     }
 
-    /// Samples offered to the reservoir so far.
+    /// Samples offered to the policy so far.
     pub fn offered(&self) -> u64 {
         self.offered
     }
@@ -198,6 +204,8 @@ fn sample_bytes(image_len: usize) -> u64 {
     image_len as u64 + 4 + 4
 }
 
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What must hold for every sequence of operations and for every size of draw.
 
+use perdura_abi::message::InsertionPolicy;
 use proptest::prelude::*;
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
@@ -18,7 +19,7 @@ fn sample(uid: u64) -> Sample<'static> {
 /// Probability of counts at least this uneven, when each of the items is included in every trial
 /// with the same probability and the number included is fixed. The factor corrects for that
 /// dependence.
-fn p_value(counts: &[u32], trials: u32, included: usize) -> f64 {
+pub(super) fn p_value(counts: &[u32], trials: u32, included: usize) -> f64 {
     let items = counts.len() as f64;
     let p = included as f64 / items;
     let expected = f64::from(trials) * p;
@@ -115,9 +116,10 @@ proptest! {
     #[test]
     fn columns_follow_their_sample_and_the_capacity_holds(
         capacity in 1..10usize,
+        policy in prop::sample::select(&InsertionPolicy::ALL[..]),
         operations in prop::collection::vec(operation(), 0..200),
     ) {
-        let mut memory = memory(capacity);
+        let mut memory = memory(capacity).with_policy(policy, 1).unwrap();
         let mut rng = keyed(0, "operations", &[]);
         for (uid, operation) in operations.iter().enumerate() {
             apply(&mut memory, operation, uid as u64, &mut rng);

@@ -29,7 +29,7 @@ impl SampleBuf {
 impl ReplayMemory {
     /// The memory becomes exactly these samples, in this order. One that is held keeps its group
     /// and columns, any other is asked of `provide`, which knows the samples of the current
-    /// experience. The reservoir's count stays.
+    /// experience. What the policy counted stays.
     ///
     /// # Errors
     /// More samples than fit, or one that nobody knows; the memory is then unchanged.

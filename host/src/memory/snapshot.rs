@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::column::ColumnStore;
-use super::{MemoryError, ReplayMemory};
+use super::{MemoryError, Policy, ReplayMemory};
 
 /// Changes when the fields of [`MemorySnapshot`] do.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Everything that later draws and offers depend on. All lists have one entry per sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,7 @@ pub struct MemorySnapshot {
     pub groups: Vec<u32>,
     pub written: Vec<u64>,
     pub columns: Vec<ColumnSnapshot>,
+    pub policy: Policy,
     pub offered: u64,
     pub writes: u64,
     pub boundary: u64,
@@ -61,6 +62,7 @@ impl ReplayMemory {
             groups: self.groups.clone(),
             written: self.written.clone(),
             columns: columns.collect(),
+            policy: self.policy.clone(),
             offered: self.offered,
             writes: self.writes,
             boundary: self.boundary,
@@ -89,6 +91,7 @@ impl ReplayMemory {
             groups: snapshot.groups,
             written: snapshot.written,
             columns: columns.collect(),
+            policy: snapshot.policy,
             offered: snapshot.offered,
             writes: snapshot.writes,
             boundary: snapshot.boundary,
@@ -100,6 +103,11 @@ fn check(snapshot: &MemorySnapshot) -> Result<(), MemoryError> {
     let fail = |reason: String| Err(MemoryError::Snapshot { reason });
     if snapshot.version != VERSION {
         return fail(format!("version {} where {VERSION} is expected", snapshot.version));
+    }
+    if let Policy::ClassBalanced(state) = &snapshot.policy
+        && state.classes().is_none()
+    {
+        return fail("the policy counts different numbers of classes".into());
     }
     let samples = snapshot.labels.len() as u64;
     if samples > snapshot.capacity_samples || snapshot.capacity_samples > u64::from(u32::MAX) {

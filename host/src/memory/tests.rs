@@ -275,7 +275,10 @@ fn a_snapshot_that_does_not_hold_together_is_refused() {
         let message = ReplayMemory::from_snapshot(snapshot).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     };
-    refused(&|s| s.version = 2, "version 2");
+    refused(&|s| s.version = 1, "version 1");
+    let uneven = serde_json::json!({"class_balanced": {"seen": [1], "full": []}});
+    let uneven: Policy = serde_json::from_value(uneven).unwrap();
+    refused(&|s| s.policy = uneven.clone(), "different numbers of classes");
     refused(&|s| s.capacity_samples = 3, "4 samples in a memory of 3");
     refused(&|s| s.images.truncate(11), "`images` has 11 entries");
     refused(&|s| s.uids.push(0), "`uids`");

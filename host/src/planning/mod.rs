@@ -6,7 +6,7 @@ mod error;
 mod settings;
 
 use perdura_abi::manifest::{Description, Preset};
-use perdura_abi::message::CreateMsg;
+use perdura_abi::message::{CreateMsg, InsertionPolicy};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,8 @@ pub struct Setup {
     /// Name of a shipped benchmark.
     pub benchmark: String,
     pub memory: Option<Capacity>,
+    /// Which samples the memory keeps; what the learner wishes when `None`.
+    pub policy: Option<InsertionPolicy>,
     /// Hyper-parameters that differ from preset and default; `a.b` reaches into nested ones.
     pub set: Vec<(String, Value)>,
     pub preset: PresetChoice,
@@ -49,6 +51,7 @@ impl Setup {
         Setup {
             benchmark: benchmark.into(),
             memory: None,
+            policy: None,
             set: Vec::new(),
             preset: PresetChoice::Auto,
             data_dir: None,
@@ -117,7 +120,7 @@ pub fn plans_on(
         if let Some((path, lock)) = &lock {
             lock.check(path, &benchmark, seed)?;
         }
-        let plan = RunPlan {
+        let mut plan = RunPlan {
             format: RunPlan::FORMAT,
             method: found.manifest.id.clone(),
             arm: None,
@@ -128,14 +131,16 @@ pub fn plans_on(
             scenario: benchmark.scenario.to_string(),
             stream: stream_settings(&benchmark, &options),
             memory,
+            policy: setup.policy,
             seed,
             threads: setup.threads,
             device: setup.device.clone(),
             host: host_build(),
         };
-        if resolved.is_empty() {
-            try_out(&plan, &found, &benchmark, setup)?;
-        }
+        plan.policy = match resolved.first() {
+            Some(first) => first.plan.policy,
+            None => try_out(&plan, &found, &benchmark, setup)?,
+        };
         resolved.push(Resolved { plan, found: found.clone() });
     }
     Ok(resolved)
@@ -235,13 +240,13 @@ fn stream_settings(benchmark: &Benchmark, options: &StreamOptions) -> StreamSett
 }
 
 /// Creates the learner once and throws it away, so that what it refuses is refused before anything is
-/// written.
+/// written. Returns the policy of its memory, if it uses one.
 fn try_out(
     plan: &RunPlan,
     found: &Found,
     benchmark: &Benchmark,
     setup: &Setup,
-) -> Result<(), PlanError> {
+) -> Result<Option<InsertionPolicy>, PlanError> {
     let method = plan.method.clone();
     let (deadlines, limits) = (setup.deadlines, setup.limits);
     let file = Cache::from_env().copy(found)?;
@@ -260,6 +265,6 @@ fn try_out(
         matches!(plan.memory, None | Some(MemorySize::Samples(0)) | Some(MemorySize::Bytes(0)));
     check_declaration(&declaration, benchmark, !empty)
         .and_then(|()| memory_of(plan, &declaration, benchmark))
-        .map(drop)
+        .map(|memory| memory.map(|_| plan.policy.unwrap_or(declaration.wishes.policy)))
         .map_err(|problem| PlanError::Declaration { method, problem })
 }

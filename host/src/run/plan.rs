@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use perdura_abi::message::InsertionPolicy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -31,6 +32,8 @@ pub struct RunPlan {
     pub stream: StreamSettings,
     /// Size of the replay memory; `None` for a run without one.
     pub memory: Option<MemorySize>,
+    /// Which samples the memory keeps: as the user or else the learner wished; `None` where no memory is used.
+    pub policy: Option<InsertionPolicy>,
     pub seed: u64,
     /// Thread budget of the learner.
     pub threads: usize,

@@ -38,6 +38,7 @@ pub fn plan(method: &str, seed: u64) -> RunPlan {
             sha256: "cd".repeat(32),
         },
         memory: Some(MemorySize::Samples(200)),
+        policy: Some(perdura_abi::message::InsertionPolicy::Reservoir),
         seed,
         threads: 1,
         device: "flex".into(),

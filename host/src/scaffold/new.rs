@@ -285,22 +285,6 @@ mod tests {
         assert!("ewc".parse::<Template>().unwrap_err().contains("blank, er, derpp"));
     }
 
-    /// Lines of configuration, learner and trait; not of comments, imports, export and tests.
-    fn method_lines(template: Template) -> usize {
-        let source = template.source().split("#[cfg(feature = \"export\")]").next().unwrap();
-        let counts = |line: &&str| {
-            let line = line.trim();
-            !line.is_empty() && !["//", "#![", "use "].iter().any(|start| line.starts_with(start))
-        };
-        source.lines().filter(counts).count()
-    }
-
-    #[test]
-    fn a_method_is_short() {
-        let lines = [Template::Er, Template::Derpp].map(method_lines);
-        assert!(lines[0] <= 45 && lines[1] <= 60, "{lines:?}");
-    }
-
     #[test]
     fn folder_with_content_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();

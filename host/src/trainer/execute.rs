@@ -2,7 +2,7 @@
 
 use perdura_abi::buffer::MessageBuf;
 use perdura_abi::message::{
-    ContextMsg, CreateMsg, Declaration, LogMsg, ResourcesReply, StreamShape,
+    ContextMsg, CreateMsg, Declaration, InsertionPolicy, LogMsg, ResourcesReply, StreamShape,
 };
 use perdura_abi::table::Op;
 use std::path::PathBuf;
@@ -284,7 +284,16 @@ pub(crate) fn memory_of(
         Some(MemorySize::Samples(samples)) => Capacity::Samples(samples as usize),
         Some(MemorySize::Bytes(bytes)) => Capacity::Bytes(bytes),
     };
+    let policy = plan.policy.unwrap_or(declaration.wishes.policy);
+    if policy == InsertionPolicy::Ring && !benchmark.grants(plan.stream.online).boundaries {
+        return Err(
+            "policy `ring` gives each experience its share of the memory, but boundaries are \
+                    hidden in this scenario; choose another one with --policy"
+                .into(),
+        );
+    }
     let width = benchmark.input_shape().iter().product();
-    let memory = ReplayMemory::new(capacity, width, &declaration.columns);
+    let memory = ReplayMemory::new(capacity, width, &declaration.columns)
+        .and_then(|memory| memory.with_policy(policy, benchmark.experiences.len()));
     memory.map(Some).map_err(|e| e.to_string())
 }

@@ -231,7 +231,9 @@ impl Setup {
         scorer.views = declaration.views.clone();
         let width = benchmark.input_shape().iter().product();
         let memory = self.memory.map(|samples| {
-            ReplayMemory::new(Capacity::Samples(samples), width, &declaration.columns).unwrap()
+            ReplayMemory::new(Capacity::Samples(samples), width, &declaration.columns)
+                .and_then(|m| m.with_policy(declaration.wishes.policy, benchmark.experiences.len()))
+                .unwrap()
         });
         let world = World::new(benchmark, self.seed, grants, declaration, memory);
         let mut desk = Desk {

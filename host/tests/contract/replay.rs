@@ -196,3 +196,27 @@ fn mir_gets_all_there_is_when_it_asks_for_more() {
     assert_eq!(sorted(&last), (0..10).collect::<Vec<u32>>());
     assert_ne!(last, sorted(&last), "in random order");
 }
+
+/// A-GEM's memory: a ring.
+#[derive(Default)]
+struct Recent;
+
+impl Toy for Recent {
+    fn declare() -> Declaration {
+        let wishes = Wishes { policy: InsertionPolicy::Ring, ..Wishes::default() };
+        Declaration::new().view("main").request(Request::memory("replay", 5)).wishes(wishes)
+    }
+
+    fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
+        note("current", &step.current);
+        Ok(StepReport::new())
+    }
+}
+
+#[test]
+fn a_learner_may_wish_for_a_ring() {
+    let ran = Setup::memory(10).run::<Recent>().unwrap();
+    // A third of ten, rounded down, of each experience of three steps: of the last step the last three.
+    let last = |experience: usize| ran.rows("current")[3 * experience + 2].uids[1..].to_vec();
+    assert_eq!(sorted(&ran.held()), sorted(&[last(0), last(1), last(2)].concat()));
+}

@@ -279,6 +279,7 @@ pub struct Column {
 pub struct Wishes {
     pub insert: Insert,
     pub insert_epochs: InsertEpochs,
+    pub policy: InsertionPolicy,
     pub epoch_source: EpochSource,
     pub stream: StreamShape,
 }
@@ -300,6 +301,33 @@ pub enum InsertEpochs {
     #[default]
     All,
     First,
+}
+
+/// Which of the samples offered the memory keeps. A user may choose another than the learner wishes.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum InsertionPolicy {
+    /// Every sample of the stream with equal probability.
+    #[default]
+    Reservoir,
+    /// Classes equally, and within a class every sample with equal probability.
+    ClassBalanced,
+    /// Experiences equally, and of each the most recent samples. Needs boundaries.
+    Ring,
+}
+
+impl InsertionPolicy {
+    pub const ALL: [InsertionPolicy; 3] =
+        [InsertionPolicy::Reservoir, InsertionPolicy::ClassBalanced, InsertionPolicy::Ring];
+
+    /// As messages, plans and users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            InsertionPolicy::Reservoir => "reservoir",
+            InsertionPolicy::ClassBalanced => "class-balanced",
+            InsertionPolicy::Ring => "ring",
+        }
+    }
 }
 
 /// What an epoch runs over.

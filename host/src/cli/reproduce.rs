@@ -1,0 +1,49 @@
+//! `perdura reproduce`: a published row run again, theirs beside ours.
+
+use super::args::{Format, ReproduceArgs, SetupArgs};
+use super::compare::{Arm, Runs};
+use super::error::CliError;
+use super::output::say;
+use super::{DONE, RUN_FAILED, resolve};
+use crate::reproduce::{Reproduction, Row, find, rows};
+
+/// Answers with the exit code of a failed run where a row does not come out the same.
+pub fn carry_out(args: &ReproduceArgs) -> Result<u8, CliError> {
+    let Some(id) = args.row.as_ref().filter(|_| !args.list) else {
+        list(args.output.format);
+        return Ok(DONE);
+    };
+    let row = find(id).map_err(|unknown| CliError::input(unknown.to_string()))?;
+    let seeds = resolve::seeds(&args.seeds)?;
+    let jobs = resolve::jobs(&args.jobs, 1)?;
+    let arm = Arm::of(&row.method, &setup(row, args));
+    let runs = Runs::prepare(&[arm], &seeds, &args.output.out)?;
+    runs.execute(jobs)?;
+    let done = Reproduction::of(row, &runs.comparison()?);
+    match args.output.format {
+        Format::Json => say!("{}", done.to_json()),
+        _ => say!("{}Results: {}", done.text(), args.output.out.display()),
+    }
+    Ok(if done.holds() { DONE } else { RUN_FAILED })
+}
+
+/// The published settings: those of the method's preset for this benchmark and memory.
+fn setup(row: &Row, args: &ReproduceArgs) -> SetupArgs {
+    let memory = row.memory.map(|samples| samples.to_string());
+    SetupArgs {
+        memory,
+        data_dir: args.data_dir.clone(),
+        plugins: args.plugins.clone(),
+        ..SetupArgs::of_benchmark(&row.benchmark)
+    }
+}
+
+fn list(format: Format) {
+    if format == Format::Json {
+        say!("{}", super::benchmarks::json(&rows()));
+        return;
+    }
+    for row in rows() {
+        say!("{:28} {}; {}", row.id, row.paper, row.table);
+    }
+}
