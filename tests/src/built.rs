@@ -35,6 +35,11 @@ impl Built {
         Built { release }
     }
 
+    /// The target folder.
+    pub fn target(&self) -> &Path {
+        self.release.parent().expect("a profile lies in the target folder")
+    }
+
     /// The `perdura` command.
     pub fn perdura(&self) -> PathBuf {
         self.release.join("perdura")

@@ -9,4 +9,4 @@ mod sandbox;
 pub use built::{Built, built, plugin_names};
 pub use learner::{Learner, Report, Samples};
 pub use results::{RunResult, files_below};
-pub use sandbox::{Answer, Sandbox, in_child, processes_of};
+pub use sandbox::{Answer, Sandbox, answer_of, in_child, processes_of};

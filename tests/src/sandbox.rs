@@ -97,7 +97,7 @@ impl Sandbox {
 }
 
 /// Runs a command to its end.
-fn answer_of(mut command: Command) -> Answer {
+pub fn answer_of(mut command: Command) -> Answer {
     let output = command.output().expect("the program can be started");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Answer { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }

@@ -6,5 +6,7 @@ mod data_files;
 mod determinism;
 mod faults;
 mod golden;
+mod journey;
 mod loading;
+mod reproduce;
 mod streams;
