@@ -132,15 +132,16 @@ impl State {
 /// The samples at a path of a step. Labels are zero where the case has none, because none are used.
 fn samples(golden: &Golden, step: u64, path: &str) -> Samples {
     let at = format!("step{step}/{path}");
-    let has = |part: &str| golden.under(&at).iter().any(|(name, _)| name == part);
-    let inputs = golden.floats(&format!("{at}x"));
-    let labels = match has("y") {
-        true => golden.labels(&format!("{at}y")),
-        false => vec![0; inputs.len() / 784],
+    let parts = golden.under(&at);
+    let shape_of = |part: &str| parts.iter().find(|(name, _)| name == part).map(|(_, shape)| shape);
+    let rows = shape_of("x").expect("samples have inputs")[0];
+    let labels = match shape_of("y") {
+        Some(_) => golden.labels(&format!("{at}y")),
+        None => vec![0; rows],
     };
     let column = |name: &str| (name.to_string(), golden.floats(&format!("{at}{name}")));
-    let columns = if has("logits") { vec![column("logits")] } else { vec![] };
-    Samples { inputs, labels, columns }
+    let columns = if shape_of("logits").is_some() { vec![column("logits")] } else { vec![] };
+    Samples { inputs: golden.floats(&format!("{at}x")), labels, columns }
 }
 
 impl Case {

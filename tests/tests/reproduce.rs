@@ -60,8 +60,8 @@ fn cls_er_on_split_mnist_comes_near() {
     comes_near("cls-er/split-mnist/200", "stable", 2.0);
 }
 
-/// ER spreads by one to two points from seed to seed.
+/// ER spreads by almost two points from seed to seed, and its mean over two by 1.3.
 #[test]
 fn er_on_split_mnist_comes_near() {
-    comes_near("er/split-mnist/200", "main", 4.0);
+    comes_near("er/split-mnist/200", "main", 5.0);
 }

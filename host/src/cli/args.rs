@@ -7,9 +7,9 @@ use std::path::PathBuf;
 #[derive(Parser, Debug)]
 #[command(name = "perdura", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 all went well; 1 a run failed, its results so far are kept, or a \
-    published row did not come out the same; 2 the input was refused and nothing was started. \
-    `benchmarks diff`: 1 the streams differ."
+    after_help = "Exit codes: 0 all went well; 1 a run failed, its results so far are kept; \
+    2 the input was refused and nothing was started. `benchmarks diff`: 1 the streams differ. \
+    `reproduce`: 1 the row did not come out the same."
 )]
 pub struct Cli {
     /// Show more of what happens (-v: steps of the host, -vv: everything).

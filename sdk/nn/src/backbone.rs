@@ -42,6 +42,13 @@ impl Default for BackboneConfig {
     }
 }
 
+impl BackboneConfig {
+    /// An MLP with these widths.
+    pub fn mlp(hidden: &[usize]) -> Self {
+        BackboneConfig { hidden: hidden.to_vec(), ..BackboneConfig::default() }
+    }
+}
+
 /// From inputs, each a row of numbers, to features.
 #[derive(Clone, Debug)]
 pub enum Backbone {

@@ -36,8 +36,7 @@ impl ContinualLearner for {{Type}} {
     }
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
-        let hidden = config.hidden.clone();
-        let network = Net::of(ctx, &BackboneConfig { hidden, ..BackboneConfig::default() })?;
+        let network = Net::of(ctx, &BackboneConfig::mlp(&config.hidden))?;
         Ok({{Type}} { config, network })
     }
 
