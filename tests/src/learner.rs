@@ -18,6 +18,8 @@ use crate::built;
 #[derive(Default)]
 pub struct Samples {
     pub inputs: Vec<f32>,
+    /// The same samples, seen otherwise.
+    pub second_view: Option<Vec<f32>>,
     pub labels: Vec<u32>,
     /// Values beside each sample, row by row.
     pub columns: Vec<(String, Vec<f32>)>,
@@ -56,14 +58,21 @@ impl Learner {
 
     /// One step, with one draw for each request.
     pub fn observe(&mut self, current: &Samples, draws: &[Samples]) -> Report {
+        let draws: Vec<_> = (0..).zip(draws).collect();
+        self.observe_draws(current, &draws)
+    }
+
+    /// One step, with any number of draws, each with the number of its request; those of one request stand
+    /// together.
+    pub fn observe_draws(&mut self, current: &Samples, draws: &[(u32, &Samples)]) -> Report {
         let mut message = MessageBuf::new();
         let current = self.rows(&mut message, current);
-        let draws = draws.iter().enumerate().map(|(request, samples)| DrawMsg {
-            request: request as u32,
-            repeat: 0,
-            rows: self.rows(&mut message, samples),
-        });
-        let draws = draws.collect();
+        let mut drawn: Vec<DrawMsg> = Vec::new();
+        for &(request, samples) in draws {
+            let repeat = drawn.iter().filter(|d| d.request == request).count() as u32;
+            drawn.push(DrawMsg { request, repeat, rows: self.rows(&mut message, samples) });
+        }
+        let draws = drawn;
         let (seed, step) = (self.steps + 1, self.steps);
         message.set_header(&StepMsg { seed, step, position: None, current, draws });
         self.steps += 1;
@@ -122,9 +131,10 @@ impl Learner {
             present: message.push(&[count], &vec![1u8; count]),
         });
         let columns = columns.collect();
+        let views = std::iter::once(&samples.inputs).chain(&samples.second_view);
         RowsMsg {
             count,
-            views: vec![message.push(&self.shape(count), &samples.inputs)],
+            views: views.map(|view| message.push(&self.shape(count), view)).collect(),
             labels: Some(message.push(&[count], &samples.labels)),
             uids: Some(message.push(&[count], &uids)),
             columns,

@@ -138,6 +138,14 @@ fn der_without_its_term_is_sgd_and_derpp_without_labels_is_der() {
 }
 
 #[test]
+fn views_and_dropout_repeat_in_every_tier() {
+    same_in_every_tier("dualnet --seed 3 --memory 100 --set interaction_dropout=0.35");
+    same_in_every_tier(
+        "dualnet --seed 3 --memory 100 --set head=task_aware --set ssl_source=past_only",
+    );
+}
+
+#[test]
 fn mnist_repeats() {
     let Some(data) = std::env::var_os("PERDURA_DATA") else {
         eprintln!("SKIPPED mnist_repeats: set PERDURA_DATA to the folder that holds MNIST");

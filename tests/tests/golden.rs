@@ -141,7 +141,8 @@ fn samples(golden: &Golden, step: u64, path: &str) -> Samples {
     };
     let column = |name: &str| (name.to_string(), golden.floats(&format!("{at}{name}")));
     let columns = if shape_of("logits").is_some() { vec![column("logits")] } else { vec![] };
-    Samples { inputs: golden.floats(&format!("{at}x")), labels, columns }
+    let inputs = golden.floats(&format!("{at}x"));
+    Samples { inputs, labels, columns, ..Samples::default() }
 }
 
 impl Case {

@@ -180,11 +180,8 @@ fn opened(file: &Path) -> Result<OpenPlugin, LoadError> {
 
 fn batch(labels: &[u32]) -> Samples {
     let input = |&label: &u32| [label as f32, 1.0 - label as f32 / 3.0];
-    Samples {
-        inputs: labels.iter().flat_map(input).collect(),
-        labels: labels.to_vec(),
-        columns: vec![],
-    }
+    let (inputs, labels) = (labels.iter().flat_map(input).collect(), labels.to_vec());
+    Samples { inputs, labels, ..Samples::default() }
 }
 
 /// Every load order of plugins of today's and of a later boundary: `n` is the later one.

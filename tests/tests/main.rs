@@ -7,6 +7,7 @@ mod determinism;
 mod faults;
 mod fetch;
 mod golden;
+mod golden_dualnet;
 mod growth;
 mod image_folders;
 mod journey;

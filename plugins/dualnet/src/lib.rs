@@ -174,13 +174,18 @@ impl ContinualLearner for DualNet {
 }
 
 /// The batch enters the memory before the draws, in its first epoch only: the method is an online one. Where
-/// some batches have no labels it enters after the step, so that those can be kept out.
+/// some batches have no labels it enters after the step, so that those can be kept out. The task-aware file
+/// keeps the most recent samples of every experience, the task-free one a reservoir.
 fn wishes(config: &Config) -> Wishes {
     let insert = match config.labelled < 1.0 {
         true => Insert::AfterStep,
         false => Insert::BeforeDraws,
     };
-    Wishes { insert, insert_epochs: InsertEpochs::First, ..Wishes::default() }
+    let policy = match config.head {
+        HeadKind::TaskAware => InsertionPolicy::Ring,
+        HeadKind::TaskFree => InsertionPolicy::Reservoir,
+    };
+    Wishes { insert, insert_epochs: InsertEpochs::First, policy, ..Wishes::default() }
 }
 
 fn ssl_requests(config: &Config) -> Vec<Request> {

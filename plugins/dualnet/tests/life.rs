@@ -7,7 +7,7 @@ use perdura_dualnet::{
     SslSource,
 };
 use perdura_sdk::testing::{Driver, Observed, Samples, Setting};
-use perdura_sdk::{Filter, Insert, Profile, Source, ViewNeeds};
+use perdura_sdk::{Filter, Insert, InsertionPolicy, Profile, Source, ViewNeeds};
 use support::*;
 
 #[test]
@@ -25,9 +25,11 @@ fn declares_what_each_source_needs() {
     assert_eq!(replay.columns, ["logits"]);
     assert_eq!(paper.views[0].needs, ViewNeeds::TaskLabel);
     assert_eq!(paper.wishes.insert, Insert::BeforeDraws);
+    assert_eq!(paper.wishes.policy, InsertionPolicy::Ring);
     let free = declared(SslSource::MemoryAll, HeadKind::TaskFree);
     assert_eq!((free.requests[0].filter, free.requests[1].filter), (Filter::All, Filter::All));
     assert_eq!(free.views[0].needs, ViewNeeds::Nothing);
+    assert_eq!(free.wishes.policy, InsertionPolicy::Reservoir);
     let both = declared(SslSource::CurrentAndMemory, HeadKind::TaskFree);
     let sources: Vec<_> = both.requests.iter().map(|r| (r.name.as_str(), r.source)).collect();
     let memory = Source::Memory;
