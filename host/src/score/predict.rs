@@ -233,13 +233,14 @@ impl Scorer {
             return Err(problem(format!("expected {expected} logits, found {found}")));
         }
         for (&place, row) in places.iter().zip(logits.chunks(self.context.classes)) {
-            let Sample { experience, id } = paper.samples[place as usize];
-            let label = self.benchmark.label(false, id);
-            let task = &self.benchmark.experiences[usize::from(experience)].classes;
+            let place = place as usize;
+            let label = u32::from(predictions.label[place]);
+            let experience = usize::from(paper.samples[place].experience);
+            let task = &self.benchmark.experiences[experience].classes;
             let truth = Truth { label, task, seen: paper.seen.as_deref() };
             let row = Prediction::from_logits(row, truth)
                 .ok_or_else(|| problem("its largest logit is not a finite number".into()))?;
-            self.keep(predictions, place as usize, &row, view);
+            self.keep(predictions, place, &row, view);
         }
         Ok(true)
     }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
+
 use crate::data::ImageShape;
 use crate::rng::{Rng, shuffle};
 
@@ -25,9 +27,7 @@ impl Transform {
     /// A transform of images of this shape. `permutation` is empty or has one place per pixel of a
     /// channel.
     pub fn new(shape: ImageShape, degrees: f64, permutation: Arc<[u32]>) -> Transform {
-        let rotation = Rotation::new(degrees, shape);
-        let rotated: Vec<u32> =
-            rotation.sources().map(|source| source.map_or(OUTSIDE, |place| place as u32)).collect();
+        let rotated = Rotation::new(degrees, shape).places();
         let places: Vec<u32> = match permutation.is_empty() {
             true => rotated,
             false => permutation.iter().map(|&place| rotated[place as usize]).collect(),
@@ -52,13 +52,29 @@ impl Transform {
         if self.places.is_empty() {
             return None;
         }
-        let mut out = Vec::with_capacity(image.len());
-        for plane in image.chunks_exact(shape.height * shape.width) {
-            let pixel = |&place: &u32| plane.get(place as usize).copied().unwrap_or(0);
-            out.extend(self.places.iter().map(pixel));
-        }
-        Some(out)
+        Some(gather(image, shape, &self.places))
     }
+}
+
+/// Planes up to this size are copied where a place needs no check; the last byte stays zero.
+const PADDED_BYTES: usize = 2048;
+
+/// Every channel with its pixels moved. Every image of a stream goes through here, so small ones, those
+/// of all shipped streams, are looked up without a check of bounds: twice as fast.
+fn gather(image: &[u8], shape: ImageShape, places: &[u32]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(image.len());
+    for plane in image.chunks_exact(shape.height * shape.width) {
+        if plane.len() < PADDED_BYTES {
+            let mut padded = [0u8; PADDED_BYTES];
+            padded[..plane.len()].copy_from_slice(plane);
+            // Outside is the last byte.
+            out.extend(places.iter().map(|&place| padded[place as usize % PADDED_BYTES]));
+        } else {
+            let pixel = |&place: &u32| plane.get(place as usize).copied().unwrap_or(0);
+            out.extend(places.iter().map(pixel));
+        }
+    }
+    out
 }
 
 /// A permutation of the pixels of one channel, drawn uniformly.
@@ -70,12 +86,7 @@ pub(super) fn draw_permutation(shape: ImageShape, rng: &mut Rng) -> Arc<[u32]> {
 
 /// An image rotated about its centre: counter-clockwise, nearest pixel, zero outside, size kept.
 pub(super) fn rotate(image: &[u8], shape: ImageShape, degrees: f64) -> Vec<u8> {
-    let rotation = Rotation::new(degrees, shape);
-    let mut out = Vec::with_capacity(image.len());
-    for plane in image.chunks_exact(shape.height * shape.width) {
-        out.extend(rotation.sources().map(|source| source.map_or(0, |place| plane[place])));
-    }
-    out
+    gather(image, shape, &Rotation::new(degrees, shape).places())
 }
 
 /// The map from pixels of the result to pixels of the image, as Pillow computes it for
@@ -84,13 +95,12 @@ pub(super) fn rotate(image: &[u8], shape: ImageShape, degrees: f64) -> Vec<u8> {
 /// with 16 bits behind the point and are rounded down. Published streams were made so; another
 /// rounding moves single pixels.
 struct Rotation {
-    height: i64,
-    width: i64,
-    /// Of pixel (0, 0) of the result.
-    start: [i64; 2],
+    shape: ImageShape,
+    /// Of pixel (0, 0) of the result: x and y.
+    start: [i32; 2],
     /// What one pixel to the right, and one down, adds.
-    right: [i64; 2],
-    down: [i64; 2],
+    right: [i32; 2],
+    down: [i32; 2],
 }
 
 impl Rotation {
@@ -101,10 +111,10 @@ impl Rotation {
         let (x, y) = (shape.width as f64 / 2.0, shape.height as f64 / 2.0);
         // Of the corner of pixel (0, 0): the centre of the image stays where it is.
         let corner = [-x * cos - y * sin + x, x * sin - y * cos + y];
-        let fixed = |value: f64| (value * 65536.0 + 0.5).floor() as i64;
+        // Pillow's own numbers have 32 bits, too.
+        let fixed = |value: f64| (value * 65536.0 + 0.5).floor() as i32;
         Rotation {
-            height: shape.height as i64,
-            width: shape.width as i64,
+            shape,
             start: [
                 fixed(corner[0] + 0.5 * cos + 0.5 * sin),
                 fixed(corner[1] - 0.5 * sin + 0.5 * cos),
@@ -114,17 +124,29 @@ impl Rotation {
         }
     }
 
-    /// For each pixel of the result its place in the image; `None` outside.
-    fn sources(&self) -> impl Iterator<Item = Option<usize>> + '_ {
-        (0..self.height).flat_map(move |row| {
-            let start = [self.start[0] + row * self.down[0], self.start[1] + row * self.down[1]];
-            (0..self.width).map(move |column| {
-                let x = (start[0] + column * self.right[0]) >> 16;
-                let y = (start[1] + column * self.right[1]) >> 16;
-                let inside = (0..self.width).contains(&x) && (0..self.height).contains(&y);
-                inside.then_some((y * self.width + x) as usize)
-            })
-        })
+    /// For each pixel of the result its place in a channel of the image.
+    fn places(&self) -> Vec<u32> {
+        let ImageShape { height, width, .. } = self.shape;
+        let mut places = vec![OUTSIDE; height * width];
+        for (row, places) in places.chunks_exact_mut(width).enumerate() {
+            let start = |axis: usize| self.start[axis] + row as i32 * self.down[axis];
+            row_places([start(0), start(1)], self.right, [width as u32, height as u32], places);
+        }
+        places
+    }
+}
+
+// Compiled once for each kind of vector instruction: a stream that turns its images one by one comes
+// here for every sample.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+fn row_places(start: [i32; 2], right: [i32; 2], [width, height]: [u32; 2], places: &mut [u32]) {
+    for (column, place) in places.iter_mut().enumerate() {
+        let column = column as i32;
+        // Left of or above the image is a large number.
+        let x = ((start[0] + column * right[0]) >> 16) as u32;
+        let y = ((start[1] + column * right[1]) >> 16) as u32;
+        let inside = (x < width) & (y < height);
+        *place = if inside { y.wrapping_mul(width).wrapping_add(x) } else { OUTSIDE };
     }
 }
 
@@ -175,9 +197,9 @@ mod tests {
     fn every_tenth_of_a_degree_is_as_in_pillow() {
         let mut hash = 0u32;
         for tenth in 0..3600 {
-            for source in Rotation::new(f64::from(tenth) / 10.0, shape(28, 28)).sources() {
-                let value = source.map_or(0, |place| place as u32 + 1);
-                hash = hash.wrapping_mul(31).wrapping_add(value);
+            for place in Rotation::new(f64::from(tenth) / 10.0, shape(28, 28)).places() {
+                // Outside is the largest number: one more is 0.
+                hash = hash.wrapping_mul(31).wrapping_add(place.wrapping_add(1));
             }
         }
         assert_eq!(hash, 1_664_877_882);
@@ -194,6 +216,15 @@ mod tests {
         assert_eq!(transform.apply(shape(2, 2), &image).unwrap(), [4, 3, 2, 1]);
         let nothing = Transform::new(shape(2, 2), 0.0, Arc::default());
         assert_eq!(nothing.apply(shape(2, 2), &image), None);
+    }
+
+    #[test]
+    fn a_large_image_moves_like_a_small_one() {
+        // 64x64 pixels have no room in the padded copy.
+        let image: Vec<u8> = (0..4096u32).map(|p| (p * p % 251) as u8).collect();
+        let turned = (0..4).fold(image.clone(), |image, _| rotate(&image, shape(64, 64), 90.0));
+        assert_eq!(turned, image);
+        assert_eq!(rotate(&image, shape(64, 64), 45.0)[0], 0, "a corner comes from outside");
     }
 
     #[test]
