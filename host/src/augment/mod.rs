@@ -31,7 +31,7 @@ use window::Room;
 pub struct Pixels {
     shape: ImageShape,
     scale: f32,
-    /// Per channel; empty where inputs are not normalised.
+    /// Per channel.
     statistics: Vec<ChannelStatistics>,
     train: TrainAugment,
     ssl: Option<SslAugment>,
@@ -52,7 +52,11 @@ impl Pixels {
         ssl: Option<SslAugment>,
     ) -> Pixels {
         assert!(statistics.is_empty() || statistics.len() == shape.channels, "one per channel");
-        Pixels { shape, scale, statistics: statistics.to_vec(), train, ssl }
+        let statistics = match statistics.is_empty() {
+            true => vec![ChannelStatistics::NONE; shape.channels],
+            false => statistics.to_vec(),
+        };
+        Pixels { shape, scale, statistics, train, ssl }
     }
 
     /// Shape of one image, before and after.
@@ -85,7 +89,7 @@ impl Pixels {
                 half: profile == Profile::SslHalf,
             },
         };
-        Transform { pixels: self, kind, moved: vec![0; self.shape.len()], room: Room::default() }
+        Transform { pixels: self, kind, room: Room::default() }
     }
 }
 
@@ -101,8 +105,6 @@ struct Stored<'a> {
 pub struct Transform<'a> {
     pixels: &'a Pixels,
     kind: Kind,
-    /// An image whose pixels were moved.
-    moved: Vec<u8>,
     room: Room,
 }
 
@@ -124,43 +126,31 @@ impl Transform<'_> {
     /// # Panics
     /// When `image` or `out` is not one image long.
     pub fn apply(&mut self, image: &[u8], out: &mut [f32], rng: &mut Rng) {
-        let Pixels { shape, scale, train, .. } = *self.pixels;
+        let Pixels { shape, scale, ref statistics, train, .. } = *self.pixels;
         assert_eq!((image.len(), out.len()), (shape.len(), shape.len()));
+        let image = Stored { shape, scale, pixels: image };
         match self.kind {
-            Kind::None => self.pixels.normalise(image, out),
-            Kind::Train => {
-                train.draw(rng).cut(shape, image, &mut self.room, &mut self.moved);
-                self.pixels.normalise(&self.moved, out);
-            }
+            Kind::None => normalise(image, statistics, out),
+            Kind::Train => train.draw(rng).apply(image, statistics, &mut self.room, out),
             Kind::Ssl { ssl, view, half } => {
-                ssl.apply(view, Stored { shape, scale, pixels: image }, out, rng);
-                self.pixels.normalise_values(half, out);
+                ssl.apply(view, image, out, rng);
+                let planes = out.chunks_exact_mut(shape.height * shape.width);
+                for (values, &of) in planes.zip(statistics) {
+                    let of = if half { ChannelStatistics::HALF } else { of };
+                    normalise::standardise_values(of, values);
+                }
             }
         }
     }
 }
 
-impl Pixels {
-    fn normalise(&self, image: &[u8], out: &mut [f32]) {
-        let plane = self.shape.height * self.shape.width;
-        let planes = image.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
-        for (channel, (from, to)) in planes.enumerate() {
-            match self.statistics.get(channel) {
-                Some(of) => normalise::standardise(self.scale, *of, from, to),
-                None => normalise::divide(self.scale, from, to),
-            }
-        }
-    }
-
-    /// For what a transform has divided by the scale already.
-    fn normalise_values(&self, half: bool, out: &mut [f32]) {
-        const HALF: ChannelStatistics = ChannelStatistics { mean: 0.5, deviation: 0.5 };
-        let plane = self.shape.height * self.shape.width;
-        for (channel, values) in out.chunks_exact_mut(plane).enumerate() {
-            let of = if half { Some(HALF) } else { self.statistics.get(channel).copied() };
-            if let Some(of) = of {
-                normalise::standardise_values(of, values);
-            }
+fn normalise(image: Stored<'_>, statistics: &[ChannelStatistics], out: &mut [f32]) {
+    let plane = image.shape.height * image.shape.width;
+    let planes = image.pixels.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
+    for ((from, to), &of) in planes.zip(statistics) {
+        match of == ChannelStatistics::NONE {
+            true => normalise::divide(image.scale, from, to),
+            false => normalise::standardise(image.scale, of, from, to),
         }
     }
 }

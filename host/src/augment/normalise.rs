@@ -11,6 +11,13 @@ pub struct ChannelStatistics {
     pub deviation: f32,
 }
 
+impl ChannelStatistics {
+    /// Leaves values as they are, to the bit.
+    pub(super) const NONE: ChannelStatistics = ChannelStatistics { mean: 0.0, deviation: 1.0 };
+    /// Puts values from 0 to 1 between -1 and 1.
+    pub(super) const HALF: ChannelStatistics = ChannelStatistics { mean: 0.5, deviation: 0.5 };
+}
+
 /// `pixel / scale`.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub(super) fn divide(scale: f32, from: &[u8], to: &mut [f32]) {

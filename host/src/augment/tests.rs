@@ -12,10 +12,18 @@ fn plain(train: TrainAugment) -> Pixels {
     Pixels::new(SHAPE, 1.0, &[], train, None)
 }
 
+/// The pixels of a crop.
+fn cut(window: Window, shape: ImageShape, pixels: &[u8], room: &mut Room) -> Vec<u8> {
+    let mut out = vec![f32::NAN; shape.len()];
+    let statistics = vec![ChannelStatistics::NONE; shape.channels];
+    window.apply(Stored { shape, scale: 1.0, pixels }, &statistics, room, &mut out);
+    assert!(out.iter().all(|value| !value.is_nan()), "every place is written");
+    out.iter().map(|&value| value as u8).collect()
+}
+
 fn window(down: usize, right: usize, flip: bool) -> [u8; 6] {
-    let mut out = [99; 6];
-    Window { padding: 1, down, right, flip }.cut(SHAPE, &IMAGE, &mut Room::default(), &mut out);
-    out
+    let window = Window { padding: 1, down, right, flip };
+    cut(window, SHAPE, &IMAGE, &mut Room::default()).try_into().unwrap()
 }
 
 #[test]
@@ -66,8 +74,7 @@ fn windows_of_every_width_equal_the_definition() {
         let image: Vec<u8> = (1..=shape.len() as u8).collect();
         for (down, right, flip) in (0..50).map(|i| (i / 10, i / 2 % 5, i % 2 == 1)) {
             let window = Window { padding: 2, down, right, flip };
-            let mut out = vec![255; shape.len()];
-            window.cut(shape, &image, &mut room, &mut out);
+            let out = cut(window, shape, &image, &mut room);
             for (place, &value) in out.iter().enumerate() {
                 let (plane, y, x) = (place / (3 * width), place / width % 3, place % width);
                 let x = if flip { width - 1 - x } else { x };
@@ -84,14 +91,8 @@ fn windows_of_every_width_equal_the_definition() {
 
 #[test]
 fn padding_is_the_pixel_zero_before_normalisation() {
-    let mut out = [99; 6];
-    Window { padding: 9, down: 0, right: 0, flip: false }.cut(
-        SHAPE,
-        &IMAGE,
-        &mut Room::default(),
-        &mut out,
-    );
-    assert_eq!(out, [0; 6]);
+    let outside = Window { padding: 9, down: 0, right: 0, flip: false };
+    assert_eq!(cut(outside, SHAPE, &IMAGE, &mut Room::default()), [0; 6]);
     let statistics = [ChannelStatistics { mean: 1.0, deviation: 0.5 }];
     let train = TrainAugment { crop_padding: 30, flip: false };
     let pixels = Pixels::new(SHAPE, 1.0, &statistics, train, None);
@@ -118,12 +119,12 @@ fn the_profile_train_is_the_normalised_window() {
     let image: Vec<u8> =
         (0..3072u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let (mut rng, mut same) = (keyed(0, "augment", &[]), keyed(0, "augment", &[]));
-    let (mut out, mut cut) = (vec![f32::NAN; 3072], vec![0; 3072]);
+    let mut out = vec![f32::NAN; 3072];
     let mut room = Room::default();
     for _ in 0..200 {
         transform.apply(&image, &mut out, &mut rng);
-        train.draw(&mut same).cut(shape, &image, &mut room, &mut cut);
-        for (place, (value, &pixel)) in out.iter().zip(&cut).enumerate() {
+        let pixels = cut(train.draw(&mut same), shape, &image, &mut room);
+        for (place, (value, &pixel)) in out.iter().zip(&pixels).enumerate() {
             let of = statistics[place / 1024];
             let expected = (f32::from(pixel) / 255.0 - of.mean) / of.deviation;
             assert_eq!(value.to_bits(), expected.to_bits());

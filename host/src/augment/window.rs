@@ -1,7 +1,9 @@
 //! Random crop of the padded image and random mirroring: the training augmentation of the CIFAR
-//! family. Pixels are only moved, as bytes, so that normalisation stays one pass over whole planes.
+//! family. Done together with normalisation, in one pass over the image.
 
-use super::ImageShape;
+use multiversion::multiversion;
+
+use super::{ChannelStatistics, ImageShape, Stored};
 use crate::rng::{Rng, below};
 
 /// Random transforms of the profile `train`; the default has none.
@@ -54,17 +56,21 @@ pub(super) struct Room {
 }
 
 impl Window {
-    /// Fills `out` with the crop of `image`.
+    /// Fills `out` with the crop of `image`, normalised by the statistics of each channel.
     ///
     /// A row of the crop is read as if rows wrapped into each other; a mask blackens what does not
-    /// belong to it. So no pixel asks where it lies.
-    pub fn cut(self, shape: ImageShape, image: &[u8], room: &mut Room, out: &mut [u8]) {
-        let ImageShape { height, width, .. } = shape;
+    /// belong to it. So no pixel asks where it lies, and normalisation, which is slower than moving
+    /// bytes, hides it.
+    pub fn apply(
+        self,
+        image: Stored<'_>,
+        statistics: &[ChannelStatistics],
+        room: &mut Room,
+        out: &mut [f32],
+    ) {
+        let ImageShape { height, width, .. } = image.shape;
         let rows = self.overlap(self.down, height);
         let columns = self.overlap(self.right, width);
-        if rows.count == 0 || columns.count == 0 {
-            return out.fill(0);
-        }
         let (plane, Room { framed, mask }) = (height * width, room);
         framed.resize(plane + 2 * self.padding, 0);
         mask.clear();
@@ -73,17 +79,19 @@ impl Window {
         if self.flip {
             mask.reverse();
         }
-        for (from, to) in image.chunks_exact(plane).zip(out.chunks_exact_mut(plane)) {
+        let planes = image.pixels.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
+        for ((from, to), &of) in planes.zip(statistics) {
             framed[self.padding..][..plane].copy_from_slice(from);
             let (above, to) = to.split_at_mut(rows.to * width);
             let (to, below) = to.split_at_mut(rows.count * width);
-            above.fill(0);
-            below.fill(0);
-            let from = framed[rows.from * width + self.right..].chunks_exact(width);
-            let pairs = from.zip(to.chunks_exact_mut(width));
+            let channel = Channel { scale: image.scale, of };
+            let black = channel.value(0);
+            above.fill(black);
+            below.fill(black);
+            let from = &framed[rows.from * width + self.right..][..rows.count * width];
             match self.flip {
-                false => pairs.for_each(|(from, to)| copy(from, mask, to)),
-                true => pairs.for_each(|(from, to)| mirror(from, mask, to)),
+                false => copy_rows(channel, mask, from, to),
+                true => mirror_rows(channel, mask, from, to),
             }
         }
     }
@@ -95,28 +103,60 @@ impl Window {
     }
 }
 
-/// Copies a row under a mask, eight pixels at a time.
-#[inline(always)]
-fn copy(from: &[u8], mask: &[u8], to: &mut [u8]) {
-    let ((from, from_rest), (mask, mask_rest)) = (from.as_chunks(), mask.as_chunks());
-    let (to, to_rest) = to.as_chunks_mut();
-    for ((from, mask), to) in from.iter().zip(mask).zip(to) {
-        *to = (u64::from_le_bytes(*from) & u64::from_le_bytes(*mask)).to_le_bytes();
-    }
-    for ((from, mask), to) in from_rest.iter().zip(mask_rest).zip(to_rest) {
-        *to = from & mask;
+/// Normalisation of one channel.
+#[derive(Clone, Copy)]
+struct Channel {
+    scale: f32,
+    of: ChannelStatistics,
+}
+
+/// Pixels of a row that are handled at a time.
+const LANES: usize = 16;
+
+impl Channel {
+    #[inline(always)]
+    fn value(self, pixel: u8) -> f32 {
+        (f32::from(pixel) / self.scale - self.of.mean) / self.of.deviation
     }
 }
 
-/// The same from the end of the row to its beginning.
-#[inline(always)]
-fn mirror(from: &[u8], mask: &[u8], to: &mut [u8]) {
-    let ((from_rest, from), (mask, mask_rest)) = (from.as_rchunks(), mask.as_chunks());
-    let (to, to_rest) = to.as_chunks_mut();
-    for ((from, mask), to) in from.iter().rev().zip(mask).zip(to) {
-        *to = (u64::from_be_bytes(*from) & u64::from_le_bytes(*mask)).to_le_bytes();
+// The mask is a parameter of its own: as part of a struct it keeps the compiler from using vectors.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+fn copy_rows(channel: Channel, mask: &[u8], from: &[u8], to: &mut [f32]) {
+    let width = mask.len();
+    let (mask, mask_rest) = mask.as_chunks::<LANES>();
+    for (from, to) in from.chunks_exact(width).zip(to.chunks_exact_mut(width)) {
+        let (from, from_rest) = from.as_chunks::<LANES>();
+        let (to, to_rest) = to.as_chunks_mut::<LANES>();
+        for ((from, mask), to) in from.iter().zip(mask).zip(to) {
+            let from: [u8; LANES] = std::array::from_fn(|lane| from[lane] & mask[lane]);
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = channel.value(from);
+            }
+        }
+        for ((from, mask), to) in from_rest.iter().zip(mask_rest).zip(to_rest) {
+            *to = channel.value(from & mask);
+        }
     }
-    for ((from, mask), to) in from_rest.iter().rev().zip(mask_rest).zip(to_rest) {
-        *to = from & mask;
+}
+
+/// Each row from its end to its beginning.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+fn mirror_rows(channel: Channel, mask: &[u8], from: &[u8], to: &mut [f32]) {
+    let width = mask.len();
+    let (mask, mask_rest) = mask.as_chunks::<LANES>();
+    for (from, to) in from.chunks_exact(width).zip(to.chunks_exact_mut(width)) {
+        let (from_rest, from) = from.as_rchunks::<LANES>();
+        let (to, to_rest) = to.as_chunks_mut::<LANES>();
+        for ((from, mask), to) in from.iter().rev().zip(mask).zip(to) {
+            let turned = |lane: usize| from[LANES - 1 - lane];
+            let from: [u8; LANES] = std::array::from_fn(|lane| turned(lane) & mask[lane]);
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = channel.value(from);
+            }
+        }
+        for ((from, mask), to) in from_rest.iter().rev().zip(mask_rest).zip(to_rest) {
+            *to = channel.value(from & mask);
+        }
     }
 }
