@@ -1,5 +1,6 @@
-//! An author's journey, outside this repository and without a change to it: a new crate, a short method, one
-//! command to build and install it, and a comparison with the shipped method of the same equations.
+//! An author's journey, outside this repository and without a change to it: a new crate, a short
+//! method, one command to build and install it, and a comparison with the shipped method of the
+//! same equations.
 
 use perdura_tests::{Answer, Sandbox, answer_of, built};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,8 @@ fn method_lines(source: &str) -> usize {
     method.lines().filter(counts).count()
 }
 
-/// `perdura plugins build`. Burn and the other dependencies come from the folder these tests were built into;
-/// what the crate itself makes stays out of it, because plugins are looked for there.
+/// `perdura plugins build`. Burn and the other dependencies come from the folder these tests were
+/// built into; what the crate itself makes stays out of it, because plugins are looked for there.
 fn build(sandbox: &Sandbox, folder: &Path) -> Answer {
     let mut command = sandbox.command(built().perdura());
     command.args(["plugins".as_ref(), "build".as_ref(), folder]);

@@ -1,5 +1,5 @@
-//! Published rows run again, in short: two seeds, and bounds that are wider than the rule of `perdura reproduce`
-//! by what two seeds spread.
+//! Published rows run again, in short: two seeds, and bounds that are wider than the rule of
+//! `perdura reproduce` by what two seeds spread.
 
 use perdura_tests::Sandbox;
 
@@ -15,7 +15,8 @@ fn rows_are_listed_and_an_unknown_one_is_refused() {
     sandbox.line("reproduce er/split-mnist/200 --data-dir nowhere").refused(&["nowhere"]);
 }
 
-/// Rows are run with their published settings: each method brings those for the row's benchmark and memory.
+/// Rows are run with their published settings: each method brings those for the row's benchmark and
+/// memory.
 #[test]
 fn every_row_has_its_settings() {
     let sandbox = Sandbox::new();
@@ -34,7 +35,8 @@ fn every_row_has_its_settings() {
     }
 }
 
-/// Runs a row with two seeds; the Class-IL mean of `view` must lie within `points` of what it is held against.
+/// Runs a row with two seeds; the Class-IL mean of `view` must lie within `points` of what it is
+/// held against.
 fn comes_near(row: &str, view: &str, points: f64) {
     let Some(data) = std::env::var_os("PERDURA_DATA") else {
         eprintln!("SKIPPED {row}: set PERDURA_DATA to the folder that holds MNIST");

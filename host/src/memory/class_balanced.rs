@@ -1,5 +1,5 @@
-//! The class-balancing reservoir: classes share the memory equally as far as they have samples, and within a
-//! class every sample seen is held with equal probability.
+//! The class-balancing reservoir: classes share the memory equally as far as they have samples, and
+//! within a class every sample seen is held with equal probability.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +7,9 @@ use crate::rng::{Rng, below};
 
 /// What the policy remembers; classes are indices.
 ///
-/// Source: Chrysakis and Moens 2020, "Online Continual Learning from Imbalanced Data", algorithm 1 (CBRS). Where
-/// several classes are the largest all of them are full, and the sample that goes is drawn from all theirs.
+/// Source: Chrysakis and Moens 2020, "Online Continual Learning from Imbalanced Data", algorithm 1
+/// (CBRS). Where several classes are the largest all of them are full, and the sample that goes is
+/// drawn from all theirs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassBalanced {
     /// Samples of each class offered so far.
@@ -20,9 +21,9 @@ pub struct ClassBalanced {
 impl ClassBalanced {
     /// Slot for the next sample, of class `label`, in a memory that holds `labels`.
     ///
-    /// While there is room it is the next one. Then a sample of a class that is not full takes the place of one of
-    /// the largest class. One of a full class stays with probability m/n, m of its n samples being held, and takes
-    /// the place of one of them.
+    /// While there is room it is the next one. Then a sample of a class that is not full takes the
+    /// place of one of the largest class. One of a full class stays with probability m/n, m of its
+    /// n samples being held, and takes the place of one of them.
     pub fn slot(
         &mut self,
         labels: &[u32],

@@ -1,5 +1,5 @@
-//! How samples come in: offered, and then the policy decides whether and where they stay, or placed in a slot
-//! that the learner chose. A policy only chooses a slot; each has a file of its own.
+//! How samples come in: offered, and then the policy decides whether and where they stay, or placed
+//! in a slot that the learner chose. A policy only chooses a slot; each has a file of its own.
 
 use perdura_abi::message::InsertionPolicy;
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ pub enum Policy {
 }
 
 impl ReplayMemory {
-    /// The memory, still empty, with another policy than the reservoir. A ring gives each of `experiences` an
-    /// equal share of the samples, rounded down.
+    /// The memory, still empty, with another policy than the reservoir. A ring gives each of
+    /// `experiences` an equal share of the samples, rounded down.
     ///
     /// # Errors
     /// A ring with fewer samples than experiences.
@@ -58,16 +58,16 @@ impl ReplayMemory {
             Policy::Reservoir => reservoir::slot(held, capacity, before, rng),
             Policy::ClassBalanced(state) => state.slot(&self.labels, capacity, sample.label, rng),
             Policy::Ring { share } => {
-                let experiences = ring::Held { of: &self.experiences, written: &self.written };
-                experiences.slot(capacity, *share as usize, sample.experience)
+                let samples = ring::Held { of: &self.experiences, written: &self.written };
+                samples.slot(capacity, *share as usize, sample.experience)
             }
         }?;
         self.put(slot, sample);
         Some(slot)
     }
 
-    /// Puts a sample into a slot in use, or into the next one while there is room. No policy is asked, and none
-    /// counts it.
+    /// Puts a sample into a slot in use, or into the next one while there is room. No policy is
+    /// asked, and none counts it.
     ///
     /// # Errors
     /// Another slot, or an image of another length.

@@ -23,8 +23,8 @@ fn held(memory: &ReplayMemory) -> [usize; 5] {
     held
 }
 
-/// Four of class 0 to one of class 1: the memory of 40 ends with 20 of each, and each of the 160 and of the 40
-/// is held as often as any other of its class.
+/// Four of class 0 to one of class 1: the memory of 40 ends with 20 of each, and each of the 160
+/// and of the 40 is held as often as any other of its class.
 #[test]
 fn balanced_classes_hold_their_samples_with_equal_probability() {
     const TRIALS: u32 = 2_000;
@@ -46,8 +46,8 @@ fn balanced_classes_hold_their_samples_with_equal_probability() {
     }
 }
 
-/// By hand, with room for 3: class 0 fills it and is full. Class 1 takes places of class 0 until it is the
-/// largest too, and then only its own.
+/// By hand, with room for 3: class 0 fills it and is full. Class 1 takes places of class 0 until it
+/// is the largest too, and then only its own.
 #[test]
 fn a_class_grows_until_it_is_the_largest() {
     let mut rng = keyed(0, "grow", &[]);

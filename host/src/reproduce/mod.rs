@@ -1,5 +1,5 @@
-//! Published results that can be run here, and whether they come out the same. The rows are data (`rows.toml`,
-//! compiled in); nothing here runs anything.
+//! Published results that can be run here, and whether they come out the same. The rows are data
+//! (`rows.toml`, compiled in); nothing here runs anything.
 //!
 //! ```text
 //! find(id) -> Row -> (runs, elsewhere) -> Reproduction::of(row, comparison) -> text | to_json
@@ -33,7 +33,8 @@ pub struct Row {
     pub anchors: Vec<Anchor>,
 }
 
-/// What is known of one view under one scenario: average accuracy after the last experience, in percent.
+/// What is known of one view under one scenario: average accuracy after the last experience, in
+/// percent.
 #[derive(Deserialize, Serialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Anchor {

@@ -32,11 +32,12 @@ pub struct Judgement {
     pub allowed: f64,
 }
 
-/// Holds a result against the nearer of the published value and the authors' code run here; a value from memory
-/// does not count. `None`: there is nothing to hold it against.
+/// Holds a result against the nearer of the published value and the authors' code run here; a value
+/// from memory does not count. `None`: there is nothing to hold it against.
 ///
-/// Reproduced means `|x − μ₀| ≤ max(1 point, 2·√(s₀²/n₀ + s²/n))`, with mean x, standard deviation s over n seeds
-/// here, and μ₀, s₀, n₀ there (algorithms section 5.4). An unknown deviation counts as 0, which allows less.
+/// Reproduced means `|x − μ₀| ≤ max(1 point, 2·√(s₀²/n₀ + s²/n))`, with mean x, standard deviation
+/// s over n seeds here, and μ₀, s₀, n₀ there (algorithms section 5.4). An unknown deviation counts
+/// as 0, which allows less.
 pub fn judge(ours: Ours, anchor: &Anchor) -> Option<Judgement> {
     let published = anchor.published.filter(|published| !published.from_memory);
     let published = published.map(|p| (Against::Published, p.mean, p.std, p.n));

@@ -1,5 +1,6 @@
-//! Dark experience replay (DER): replayed samples are pulled towards the logits the network gave when they were
-//! stored. The host keeps the memory (a reservoir) with these logits in a column, and draws from it.
+//! Dark experience replay (DER): replayed samples are pulled towards the logits the network gave
+//! when they were stored. The host keeps the memory (a reservoir) with these logits in a column,
+//! and draws from it.
 #![deny(unsafe_code)]
 
 use perdura_nn::{BackboneConfig, BackboneKind, Net, Network, losses, state};

@@ -1,6 +1,6 @@
-//! Dark experience replay with labels (DER++): replayed samples are pulled towards the logits the network gave
-//! when they were stored, and the labels of a second, independent draw are learned. The host keeps the memory
-//! (a reservoir) with these logits in a column, and draws from it.
+//! Dark experience replay with labels (DER++): replayed samples are pulled towards the logits the
+//! network gave when they were stored, and the labels of a second, independent draw are learned.
+//! The host keeps the memory (a reservoir) with these logits in a column, and draws from it.
 #![deny(unsafe_code)]
 
 use perdura_nn::{BackboneConfig, BackboneKind, Net, Network, losses, state};
@@ -81,9 +81,9 @@ impl ContinualLearner for DerPp {
         Ok(DerPp { config, network })
     }
 
-    /// Equation 7: `L = CE(f(X), Y) + α · mean (f(X') − Z')² + β · CE(f(X''), Y'')`, with `(X', Z')` and
-    /// `(X'', Y'')` from two draws of the memory; `θ ← θ − lr·∇L`. `f(X)` from before the update becomes the
-    /// stored `Z` of this batch.
+    /// Equation 7: `L = CE(f(X), Y) + α · mean (f(X') − Z')² + β · CE(f(X''), Y'')`, with
+    /// `(X', Z')` and `(X'', Y'')` from two draws of the memory; `θ ← θ − lr·∇L`. `f(X)` from before
+    /// the update becomes the stored `Z` of this batch.
     fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
         let (current, dark, labelled) = (&step.current, step.draw("dark")?, step.draw("labelled")?);
         let Config { lr, alpha, beta, .. } = self.config;

@@ -1,5 +1,5 @@
-//! The terms of the DER++ loss, each by an identity: without both it is `sgd`, without logits it is `er` at
-//! twice the rate, and the two draws are two.
+//! The terms of the DER++ loss, each by an identity: without both it is `sgd`, without logits it is
+//! `er` at twice the rate, and the two draws are two.
 
 use perdura_derpp::{Config, DerPp};
 use perdura_nn::{BackboneConfig, Net, NetShape, Network, losses, state};
@@ -67,7 +67,8 @@ fn without_replay_or_weights_it_is_sgd_to_the_byte() {
     assert_eq!(off.save().unwrap(), bytes(&network));
 }
 
-/// CE(X) + CE(X'') with equally many samples is twice the mean over both, which is the loss of `er`.
+/// CE(X) + CE(X'') with equally many samples is twice the mean over both, which is the loss of
+/// `er`.
 #[test]
 fn without_logits_it_is_er_at_twice_the_rate() {
     let mut driver = driver(Config { alpha: 0.0, ..config() });

@@ -1,6 +1,7 @@
-//! Experience replay with asymmetric cross-entropy (ER-ACE): from the second experience on, the current batch
-//! competes only among its own classes and those still to come, so that it does not push old classes away;
-//! replayed samples compete among all. The host keeps the memory (a reservoir) and draws from it.
+//! Experience replay with asymmetric cross-entropy (ER-ACE): from the second experience on, the
+//! current batch competes only among its own classes and those still to come, so that it does not
+//! push old classes away; replayed samples compete among all. The host keeps the memory (a
+//! reservoir) and draws from it.
 #![deny(unsafe_code)]
 
 use burn::tensor::{Bool, Tensor};
@@ -41,8 +42,8 @@ impl Config {
 pub struct ErAce {
     config: Config,
     network: Net,
-    /// The first experience is being learned: all classes compete and nothing is replayed. Never true where
-    /// boundaries are hidden.
+    /// The first experience is being learned: all classes compete and nothing is replayed. Never
+    /// true where boundaries are hidden.
     first: bool,
     /// Largest label so far.
     label_max: u32,
@@ -130,8 +131,9 @@ impl ContinualLearner for ErAce {
 }
 
 impl ErAce {
-    /// True for the classes that do not compete: all but the batch's own, C(X), and those from the largest
-    /// label so far upwards, which are the newest and the ones still to come. Shape of `logits`.
+    /// True for the classes that do not compete: all but the batch's own, C(X), and those from the
+    /// largest label so far upwards, which are the newest and the ones still to come. Shape of
+    /// `logits`.
     fn masked(&self, labels: &[u32], logits: &Tensor<2>) -> Tensor<2, Bool> {
         let [count, classes] = logits.dims();
         let last = classes as u32 - 1;
