@@ -2,14 +2,10 @@
 //! gets the tensors and values of the case, is loaded, and the scripted steps are fed. The reference and its
 //! tolerances are described in `golden/README.md`; `PERDURA_GOLDEN` names another folder of the same layout.
 
-#[path = "../golden/reader.rs"]
-#[allow(dead_code)] // parts of it serve the tests of the methods themselves
-mod reader;
-
+use crate::reader::{Golden, assert_parameters_within, assert_values};
 use perdura::plugin::{inspect, open};
 use perdura_sdk::StateWriter;
 use perdura_tests::{Learner, Report, Samples, built, in_child};
-use reader::{Golden, assert_parameters_within, assert_values};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

@@ -1,14 +1,10 @@
 //! DualNet's golden trajectory through the shipped plugin, in a worker and in this process. Its steps have two views,
 //! several draws of a request and columns, so it is driven apart from the others.
 
-#[path = "../golden/reader.rs"]
-#[allow(dead_code)] // parts of it serve the tests of the methods themselves
-mod reader;
-
+use crate::reader::{Golden, assert_parameters, assert_values};
 use perdura::plugin::{inspect, open};
 use perdura_sdk::StateWriter;
 use perdura_tests::{Learner, Samples, built, in_child};
-use reader::{Golden, assert_parameters, assert_values};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
 

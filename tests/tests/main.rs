@@ -12,5 +12,8 @@ mod growth;
 mod image_folders;
 mod journey;
 mod loading;
+#[path = "../golden/reader.rs"]
+#[allow(dead_code)] // parts of it serve the tests of the methods themselves
+mod reader;
 mod reproduce;
 mod streams;

@@ -120,7 +120,7 @@ fn statistics_are_averaged_on_request() {
 /// Images of 8x8 are one pixel in the last stage: one of them cannot be normalised.
 #[test]
 fn a_replayed_batch_of_one_is_an_error() {
-    let error = driver(config()).step(&pictures(3, 0), &[("replay", pictures(1, 0))]);
-    let message = error.err().expect("one pixel has no variance").to_string();
+    let step = driver(config()).step(&pictures(3, 0), &[("replay", pictures(1, 0))]);
+    let message = step.expect_err("one pixel has no variance").to_string();
     assert!(message.contains("expected at least 2 values per channel in training"), "{message}");
 }

@@ -92,7 +92,7 @@ fn an_unlike_experience_opens_a_memory_and_a_like_one_joins() {
     driver.begin_experience(0).unwrap();
     train(&mut driver, 0, 3, 0);
     let first = of_group(task(0, 30, 50), 0);
-    begin(&mut driver, 1, 1, &[first.clone()]);
+    begin(&mut driver, 1, 1, std::slice::from_ref(&first));
     train(&mut driver, 1, 3, 1);
     let second = of_group(task(1, 30, 60), 1);
     begin(&mut driver, 2, 0, &[first.clone(), second.clone()]);
