@@ -84,7 +84,7 @@ impl DualNet {
     /// running statistics included.
     fn look_ahead(
         &mut self,
-        views: &mut impl Iterator<Item = [Tensor<2>; 2]>,
+        views: &mut impl Iterator<Item = Tensor<2>>,
         learned: &mut Learned,
     ) -> Result<()> {
         for _ in 0..self.config.n_outer {
@@ -98,12 +98,12 @@ impl DualNet {
     }
 
     /// `φ ← φ − ε ∇L_BT(φ)`. Nothing else moves. Without samples nothing happens.
-    fn ssl_step(&mut self, views: Option<[Tensor<2>; 2]>, learned: &mut Learned) -> Result<()> {
-        let Some([x_a, x_b]) = views else { return Ok(()) };
+    fn ssl_step(&mut self, views: Option<Tensor<2>>, learned: &mut Learned) -> Result<()> {
+        let Some(views) = views else { return Ok(()) };
         let Config { lambda_bt, eps_std, lr_ssl, ssl_weight, .. } = self.config;
         let mut tracked = self.nets.clone();
         tracked.phi = self.nets.phi.tracked();
-        let (z_a, z_b) = (tracked.project(x_a)?, tracked.project(x_b)?);
+        let [z_a, z_b] = tracked.project(views)?;
         let correlation = barlow::cross_correlation(z_a, z_b, eps_std)?;
         let loss = barlow::barlow_twins(correlation, lambda_bt);
         learned.ssl_steps += 1.0;
@@ -112,9 +112,9 @@ impl DualNet {
         Ok(())
     }
 
-    /// Pairs of views, one for each self-supervised step; none where self-supervision is off or nothing
-    /// was drawn.
-    fn self_supervision(&self, step: &Step<'_>) -> Result<Vec<[Tensor<2>; 2]>> {
+    /// First and second views, `[2n, width]`, one pair for each self-supervised step; none where
+    /// self-supervision is off or nothing was drawn.
+    fn self_supervision(&self, step: &Step<'_>) -> Result<Vec<Tensor<2>>> {
         let mut current = step.repeats("ssl_current");
         let mut pairs = Vec::new();
         for drawn in step.repeats("ssl") {
@@ -126,10 +126,9 @@ impl DualNet {
             if samples < 2 {
                 return Err(barlow::BatchTooSmall { found: samples }.into());
             }
-            pairs.push([0, 1].map(|view| {
-                let views: Vec<&[f32]> = pieces.iter().map(|p| p.view(view)).collect();
-                rows(&views, self.width, &self.device)
-            }));
+            let views = [0, 1].map(|view| pieces.iter().map(move |p| p.view(view)));
+            let views: Vec<&[f32]> = views.into_iter().flatten().collect();
+            pairs.push(rows(&views, self.width, &self.device));
         }
         Ok(pairs)
     }

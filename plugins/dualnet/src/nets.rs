@@ -129,10 +129,28 @@ impl Nets {
         }
     }
 
-    /// Projections `[n, units]` of one augmented view, in training; only φ may be tracked. In the paper's
-    /// roles those of the slow backbone. In the blog's, of `pool(h'_L)` with h_l held fixed: the slow
-    /// modulator learns alone, and not even the running statistics of the backbone move.
-    pub fn project(&mut self, x: Tensor<2>) -> Result<Tensor<2>> {
+    /// Projections of two views of n samples, each `[n, units]`, in training; `[2n, width]` are the first
+    /// views, then the second. Only φ may be tracked. Batches are normalised view by view; without
+    /// normalisation both views pass the networks together.
+    pub fn project(&mut self, views: Tensor<2>) -> Result<[Tensor<2>; 2]> {
+        let n = views.dims()[0] / 2;
+        let halves = |both: Tensor<2>| [both.clone().narrow(0, 0, n), both.narrow(0, n, n)];
+        if self.normalises_batches() {
+            let mut one = |x| {
+                let features = self.projected_features(x)?;
+                self.phi.projector.forward(features)
+            };
+            let [a, b] = halves(views);
+            return Ok([one(a)?, one(b)?]);
+        }
+        let [a, b] = halves(self.projected_features(views)?);
+        Ok([self.phi.projector.forward(a)?, self.phi.projector.forward(b)?])
+    }
+
+    /// What is projected: in the paper's roles the features of the slow backbone. In the blog's
+    /// `pool(h'_L)` with h_l held fixed: the slow modulator learns alone, and not even the running
+    /// statistics of the backbone move.
+    fn projected_features(&mut self, x: Tensor<2>) -> Result<Tensor<2>> {
         let features = match (&mut self.phi.slow, &self.fast) {
             (Part::Backbone(backbone), _) => last(stages(backbone, x, Mode::Train)?),
             (Part::Modulator(modulator), Some(Part::Backbone(backbone))) => {
@@ -141,7 +159,7 @@ impl Nets {
             }
             _ => unreachable!("one of the two networks is the backbone"),
         };
-        self.phi.projector.forward(features.pooled())
+        Ok(features.pooled())
     }
 
     /// True where training and evaluation differ, and a pass over two batches is not two passes.
