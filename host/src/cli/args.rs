@@ -95,6 +95,12 @@ pub struct ReproduceArgs {
     /// Seeds: `0..5` (0 to 4), `1,2,7` or one number.
     #[arg(long, default_value = "0..10")]
     pub seeds: String,
+    /// Device of the learner.
+    #[arg(long, default_value = "flex")]
+    pub device: String,
+    /// Threads a learner may use.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
     /// Runs at the same time: a number or `auto`.
     #[arg(long, default_value = "auto")]
     pub jobs: String,

@@ -15,7 +15,7 @@ pub fn carry_out(args: &ReproduceArgs) -> Result<u8, CliError> {
     };
     let row = find(id).map_err(|unknown| CliError::input(unknown.to_string()))?;
     let seeds = resolve::seeds(&args.seeds)?;
-    let jobs = resolve::jobs(&args.jobs, 1)?;
+    let jobs = resolve::jobs(&args.jobs, args.threads)?;
     let arm = Arm::of(&row.method, &setup(row, args));
     let runs = Runs::prepare(&[arm], &seeds, &args.output.out)?;
     runs.execute(jobs)?;
@@ -32,6 +32,8 @@ fn setup(row: &Row, args: &ReproduceArgs) -> SetupArgs {
     let memory = row.memory.map(|samples| samples.to_string());
     SetupArgs {
         memory,
+        device: args.device.clone(),
+        threads: args.threads,
         data_dir: args.data_dir.clone(),
         plugins: args.plugins.clone(),
         ..SetupArgs::of_benchmark(&row.benchmark)
