@@ -277,6 +277,18 @@ fn arms_of_one_method_have_rows_of_their_own() {
 }
 
 #[test]
+fn a_claim_below_the_saved_state_is_told() {
+    let mut record = finished("a/x", 4, vec![view("main", 0.5)]);
+    let summary = record.summary.as_mut().unwrap();
+    summary.claimed_bytes = [("parameters".to_string(), 100_000)].into();
+    summary.state_bytes = 110_000;
+    assert!(Comparison::of(&[record.clone()]).warnings.is_empty(), "names and shapes take some");
+    record.summary.as_mut().unwrap().state_bytes = 200_000;
+    let expected = "a/x: it claims to hold 100000 bytes, but its saved state has 200000";
+    assert_eq!(Comparison::of(&[record]).warnings, [expected]);
+}
+
+#[test]
 fn nothing_compares_to_nothing() {
     let comparison = Comparison::of(&[]);
     assert!(comparison.rows.is_empty() && comparison.pairs.is_empty());

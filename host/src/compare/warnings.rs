@@ -8,6 +8,7 @@ use crate::run::{MemorySize, RunPlan};
 pub fn warnings(methods: &[MethodRuns<'_>]) -> Vec<String> {
     let mut warnings: Vec<String> = methods.iter().filter_map(mixed_settings).collect();
     warnings.extend(methods.iter().filter_map(repeated_seed));
+    warnings.extend(methods.iter().filter_map(small_claim));
     if let Some((first, others)) = methods.split_first() {
         warnings.extend(others.iter().filter_map(|other| different_streams(first, other)));
         warnings.extend(others.iter().filter_map(|other| different_memory(first, other)));
@@ -35,6 +36,26 @@ fn mixed_settings(method: &MethodRuns<'_>) -> Option<String> {
 fn repeated_seed(method: &MethodRuns<'_>) -> Option<String> {
     let pair = method.runs.windows(2).find(|pair| pair[0].plan.seed == pair[1].plan.seed)?;
     Some(format!("{}: seed {} occurs more than once", method.method, pair[0].plan.seed))
+}
+
+/// Names and shapes in a saved state that hold no numbers.
+const STATE_OVERHEAD_BYTES: u64 = 1 << 16;
+
+/// A learner that claims fewer bytes than it saves hides some in a comparison at equal bytes. One that claims
+/// nothing at all has not said anything wrong.
+fn small_claim(method: &MethodRuns<'_>) -> Option<String> {
+    let bytes = |run: &&RunRecord| -> Option<(u64, u64)> {
+        let summary = run.finished()?;
+        Some((summary.claimed_bytes.values().sum::<u64>(), summary.state_bytes))
+    };
+    let small = |(claimed, state): &(u64, u64)| {
+        *claimed > 0 && claimed.saturating_add(STATE_OVERHEAD_BYTES) < *state
+    };
+    let (claimed, state) = method.runs.iter().filter_map(bytes).find(small)?;
+    Some(format!(
+        "{}: it claims to hold {claimed} bytes, but its saved state has {state}",
+        method.method
+    ))
 }
 
 fn different_streams(a: &MethodRuns<'_>, b: &MethodRuns<'_>) -> Option<String> {

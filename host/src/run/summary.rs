@@ -40,6 +40,8 @@ pub struct Summary {
     pub memory_bytes: u64,
     /// Bytes per kind as the learner claims them.
     pub claimed_bytes: BTreeMap<String, u64>,
+    /// Bytes of the state it saved last, to check the claim by.
+    pub state_bytes: u64,
 }
 
 /// How a run ended.
@@ -157,6 +159,7 @@ impl Summary {
             growth: Vec::new(),
             memory_bytes: 0,
             claimed_bytes: BTreeMap::new(),
+            state_bytes: 0,
         }
     }
 }

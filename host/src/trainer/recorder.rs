@@ -289,6 +289,7 @@ impl Observer for Recorder<'_> {
             .time(Activity::Save, || port.call(Op::SAVE, &MessageBuf::new(), desk, &mut reply))
             .map_err(|fault| fault_of(&desk.world, Op::SAVE, fault))?;
         let state = std::mem::take(&mut desk.saved);
+        self.summary.state_bytes = state.len() as u64;
         let (scorer, mut opener) = self.scoring.take().expect("views are declared before training");
         let scored = {
             let mut open = |create: &_| opener.open(create);
