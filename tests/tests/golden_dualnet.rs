@@ -1,5 +1,6 @@
-//! DualNet's golden trajectory through the shipped plugin, in a worker and in this process. Its steps have two views,
-//! several draws of a request and columns, so it is driven apart from the others.
+//! DualNet's golden trajectory through the shipped plugin, in a worker and in this process. Its
+//! steps have two views, several draws of a request and columns, so it is driven apart from the
+//! others.
 
 use crate::reader::{Golden, assert_parameters, assert_values};
 use perdura::plugin::{inspect, open};
@@ -8,7 +9,8 @@ use perdura_tests::{Learner, Samples, built, in_child};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
 
-/// Hyper-parameters that are called in the case as in the plugin; K is there `k` and `sup_steps` here.
+/// Hyper-parameters that are called in the case as in the plugin; K is there `k` and `sup_steps`
+/// here.
 const KEYS: [&str; 10] = [
     "lr",
     "lr_ssl",

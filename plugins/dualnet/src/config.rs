@@ -1,5 +1,6 @@
-//! Hyper-parameters of DualNet. The defaults are the paper's roles and schedule on the small MLP variant;
-//! what the released code, the blog's reading and the journal extension do otherwise are options.
+//! Hyper-parameters of DualNet. The defaults are the paper's roles and schedule on the small MLP
+//! variant; what the released code, the blog's reading and the journal extension do otherwise are
+//! options.
 
 use perdura_sdk::{Error, hyper_parameters, prelude::*};
 
@@ -71,7 +72,8 @@ hyper_parameters! {
         /// Probability that a channel of a fused layer is dropped in training; 0 up to below 1.
         pub interaction_dropout: f64 = 0.0,
 
-        /// Also trains a linear read-out on the slow network alone and offers it as the view `slow`.
+        /// Also trains a linear read-out on the slow network alone and offers it as the view
+        /// `slow`.
         pub slow_readout: bool = false,
         /// Slips of the released code: set right, or reproduced.
         pub quirks: Quirks = Quirks::Fixed,
@@ -103,7 +105,8 @@ hyper_parameters! {
 hyper_parameters! {
     /// When the slow network learns.
     pub enum SlowSchedule {
-        /// With every incoming batch, `n_outer` times: K steps on a copy, then a share β of the way there.
+        /// With every incoming batch, `n_outer` times: K steps on a copy, then a share β of the way
+        /// there.
         #[default]
         Lookahead,
         /// Once in `every` supervised steps.

@@ -31,8 +31,8 @@ impl Features {
         }
     }
 
-    /// Whole channels (units, in a hidden layer) of each sample set to 0 with probability `p`, the others
-    /// divided by `1 − p`.
+    /// Whole channels (units, in a hidden layer) of each sample set to 0 with probability `p`, the
+    /// others divided by `1 − p`.
     pub fn with_channels_dropped(self, p: f64, rng: &mut impl Rng) -> Features {
         let mut mask = |n: usize, channels: usize| {
             let kept = (1.0 / (1.0 - p)) as f32;

@@ -1,8 +1,10 @@
-//! DualNet (Pham, Liu, Hoi, NeurIPS 2021; DualNets, TPAMI 2024): a slow network learns features from augmented
-//! views without labels, a fast one, attached layer by layer, modulates them for the supervised task.
+//! DualNet (Pham, Liu, Hoi, NeurIPS 2021; DualNets, TPAMI 2024): a slow network learns features
+//! from augmented views without labels, a fast one, attached layer by layer, modulates them for the
+//! supervised task.
 //!
-//! `config.rs` holds the hyper-parameters, `nets.rs` the networks and how they meet, `method.rs` the step in
-//! the paper's order, `targets.rs` the losses on old answers, this file the rest of a learner's life.
+//! `config.rs` holds the hyper-parameters, `nets.rs` the networks and how they meet, `method.rs`
+//! the step in the paper's order, `targets.rs` the losses on old answers, this file the rest of a
+//! learner's life.
 #![deny(unsafe_code)]
 
 mod config;
@@ -173,9 +175,10 @@ impl ContinualLearner for DualNet {
     }
 }
 
-/// The batch enters the memory before the draws, in its first epoch only: the method is an online one. Where
-/// some batches have no labels it enters after the step, so that those can be kept out. The task-aware file
-/// keeps the most recent samples of every experience, the task-free one a reservoir.
+/// The batch enters the memory before the draws, in its first epoch only: the method is an online
+/// one. Where some batches have no labels it enters after the step, so that those can be kept out.
+/// The task-aware file keeps the most recent samples of every experience, the task-free one a
+/// reservoir.
 fn wishes(config: &Config) -> Wishes {
     let insert = match config.labelled < 1.0 {
         true => Insert::AfterStep,
@@ -205,8 +208,8 @@ fn ssl_requests(config: &Config) -> Vec<Request> {
     }
 }
 
-/// Means over the steps of the batch; what did not happen is 0. The ratio is left out where supervision did
-/// not move the slow network.
+/// Means over the steps of the batch; what did not happen is 0. The ratio is left out where
+/// supervision did not move the slow network.
 fn report(learned: Learned) -> StepReport {
     let mean = |sum: f64, steps: f64| if steps > 0.0 { sum / steps } else { 0.0 };
     let supervised = |sum| mean(sum, learned.sup_steps);

@@ -1,5 +1,5 @@
-//! The step of DualNet, in the order of the authors' code. Symbols are the paper's: φ is the slow network with
-//! its projector, φ̃ its temporary copy, θ the fast network, π the head.
+//! The step of DualNet, in the order of the authors' code. Symbols are the paper's: φ is the slow
+//! network with its projector, φ̃ its temporary copy, θ the fast network, π the head.
 
 use burn::tensor::{Device, Int, Tensor};
 use perdura_nn::{Mode, Network, barlow, copy_out, distance, labels, look_ahead, losses, rows};
@@ -17,8 +17,8 @@ pub struct DualNet {
     pub(crate) width: usize,
     pub(crate) device: Device,
     pub(crate) nets: Nets,
-    /// Every-K with `accumulate`: where the slow network will stand, trained on gradients taken where it
-    /// stands now.
+    /// Every-K with `accumulate`: where the slow network will stand, trained on gradients taken
+    /// where it stands now.
     pub(crate) pending: Option<Phi>,
     /// Supervised steps so far, those left out for want of labels included.
     pub(crate) supervised: u64,
@@ -43,8 +43,8 @@ pub(crate) struct Learned {
 }
 
 impl DualNet {
-    /// One incoming batch: the self-supervised phase, then the supervised one. `labelled` is false for a
-    /// batch whose labels are not to be used.
+    /// One incoming batch: the self-supervised phase, then the supervised one. `labelled` is false
+    /// for a batch whose labels are not to be used.
     pub(crate) fn learn(&mut self, step: &Step<'_>, labelled: bool) -> Result<Learned> {
         let mut learned = Learned::default();
         let mut ssl = self.self_supervision(step)?.into_iter();
@@ -80,8 +80,8 @@ impl DualNet {
         Ok(learned)
     }
 
-    /// `n_outer` times: `φ̃ ← φ`; K steps `φ̃ ← φ̃ − ε ∇L_BT(φ̃)`, a fresh batch each; `φ ← φ + β(φ̃ − φ)`,
-    /// running statistics included.
+    /// `n_outer` times: `φ̃ ← φ`; K steps `φ̃ ← φ̃ − ε ∇L_BT(φ̃)`, a fresh batch each;
+    /// `φ ← φ + β(φ̃ − φ)`, running statistics included.
     fn look_ahead(
         &mut self,
         views: &mut impl Iterator<Item = Tensor<2>>,
@@ -133,8 +133,8 @@ impl DualNet {
         Ok(pairs)
     }
 
-    /// `L = CE(X, Y) + CE(X_m, Y_m) + λ_tr · KD(X_m)`, one step of gradient descent on θ, π and, where it is
-    /// its turn, φ.
+    /// `L = CE(X, Y) + CE(X_m, Y_m) + λ_tr · KD(X_m)`, one step of gradient descent on θ, π and,
+    /// where it is its turn, φ.
     fn supervised_step(
         &mut self,
         current: &Rows<'_>,
@@ -173,8 +173,8 @@ impl DualNet {
         Ok(())
     }
 
-    /// Restricted logits of the current and the replayed batch. Two passes where batches are normalised, as
-    /// in the authors' code; else one pass over both.
+    /// Restricted logits of the current and the replayed batch. Two passes where batches are
+    /// normalised, as in the authors' code; else one pass over both.
     fn answers(
         &self,
         tracked: &mut Nets,
@@ -280,8 +280,8 @@ impl DualNet {
         Own::of_experiences(self.classes, experiences, classes_of)
     }
 
-    /// Logits `[n, C]` of samples whose old answers are to be kept, in row-major memory. Quirk Q2: the
-    /// released code takes them in training mode.
+    /// Logits `[n, C]` of samples whose old answers are to be kept, in row-major memory. Quirk Q2:
+    /// the released code takes them in training mode.
     pub(crate) fn old_answers(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
         let x = rows(&[inputs], self.width, &self.device);
         let logits = match self.config.quirks {
@@ -298,8 +298,8 @@ impl DualNet {
     }
 }
 
-/// Whether replay and old answers count: from the second experience on. Where experiences are not told there
-/// is no second one, and everything that is drawn counts.
+/// Whether replay and old answers count: from the second experience on. Where experiences are not
+/// told there is no second one, and everything that is drawn counts.
 fn replays_now(step: &Step<'_>) -> bool {
     step.position.is_none_or(|position| position.experience > 0)
 }

@@ -22,8 +22,8 @@ pub enum Modulator {
 const UNIT_WEIGHT_SCALE: f64 = 0.1;
 
 impl Modulator {
-    /// As wide as the MLP it modulates, and close to 1 everywhere: a product of two fresh ReLU networks
-    /// would start near zero.
+    /// As wide as the MLP it modulates, and close to 1 everywhere: a product of two fresh ReLU
+    /// networks would start near zero.
     pub fn of_units(inputs: usize, widths: &[usize], rng: &mut impl Rng, device: &Device) -> Self {
         let widths = [&[inputs], widths].concat();
         let layer = |pair: &[usize]| {

@@ -1,6 +1,6 @@
 //! The networks of DualNet and how they meet: a backbone with features h_1 … h_L, a modulator with
-//! `m_l = g_l(h'_{l−1})`, `h'_0 = x`, `h'_l = h_l ⊗ m_l`. Which of the two is the slow network and which the
-//! fast one is a matter of names: it decides who learns from what, not what is computed.
+//! `m_l = g_l(h'_{l−1})`, `h'_0 = x`, `h'_l = h_l ⊗ m_l`. Which of the two is the slow network and
+//! which the fast one is a matter of names: it decides who learns from what, not what is computed.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
@@ -46,7 +46,8 @@ pub struct Dropout<'a> {
 }
 
 impl Nets {
-    /// Fresh networks. Each is drawn from a stream of its own, so that leaving one out changes no other.
+    /// Fresh networks. Each is drawn from a stream of its own, so that leaving one out changes no
+    /// other.
     pub fn new(config: &Config, ctx: &Context, device: &Device) -> Result<Nets> {
         let rng = |name: &str| ctx.call.rng(name);
         let (hidden, width) = (&config.hidden, config.width);
@@ -114,7 +115,8 @@ impl Nets {
         self.head.forward(features.expect("evaluation takes batches of any size"))
     }
 
-    /// Features of the slow network alone, `[n, units]`. A slow modulator is run as a plain network.
+    /// Features of the slow network alone, `[n, units]`. A slow modulator is run as a plain
+    /// network.
     pub fn slow_features(&mut self, x: Tensor<2>, mode: Mode) -> Result<Tensor<2>> {
         match (&mut self.phi.slow, self.fast.as_mut()) {
             (Part::Backbone(backbone), _) => Ok(last(stages(backbone, x, mode)?).pooled()),
@@ -129,9 +131,9 @@ impl Nets {
         }
     }
 
-    /// Projections of two views of n samples, each `[n, units]`, in training; `[2n, width]` are the first
-    /// views, then the second. Only φ may be tracked. Batches are normalised view by view; without
-    /// normalisation both views pass the networks together.
+    /// Projections of two views of n samples, each `[n, units]`, in training; `[2n, width]` are the
+    /// first views, then the second. Only φ may be tracked. Batches are normalised view by view;
+    /// without normalisation both views pass the networks together.
     pub fn project(&mut self, views: Tensor<2>) -> Result<[Tensor<2>; 2]> {
         let n = views.dims()[0] / 2;
         let halves = |both: Tensor<2>| [both.clone().narrow(0, 0, n), both.narrow(0, n, n)];

@@ -1,13 +1,13 @@
-//! Losses of the supervised phase that depend on whose sample it is: logits restricted to the classes of a
-//! sample's own experience, and the distance to its old answers.
+//! Losses of the supervised phase that depend on whose sample it is: logits restricted to the
+//! classes of a sample's own experience, and the distance to its old answers.
 
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::config::{KdReduction, ReplayKd};
 
-/// Logit of a class that a sample's experience does not have: its probability is exactly 0, and unlike
-/// infinity it can be multiplied by 0.
+/// Logit of a class that a sample's experience does not have: its probability is exactly 0, and
+/// unlike infinity it can be multiplied by 0.
 const ELSEWHERE: f32 = -1e9;
 
 /// Which classes count for each of some samples; all of them with a task-free head.
@@ -58,8 +58,8 @@ impl Own {
         logits * own + Tensor::<2>::from_data(TensorData::new(away, shape), &device)
     }
 
-    /// The old answers of these samples: `stored` logits `[samples, classes]`, `present` where there is one.
-    /// `None` where no sample has any.
+    /// The old answers of these samples: `stored` logits `[samples, classes]`, `present` where
+    /// there is one. `None` where no sample has any.
     pub fn target(&self, stored: &[f32], present: &[u8], device: &Device) -> Option<Target> {
         let rows = present.iter().filter(|&&p| p != 0).count();
         if rows == 0 {
@@ -93,9 +93,9 @@ pub struct Target {
 impl Target {
     /// Distance of `logits`, already restricted, to the old ones; a scalar.
     ///
-    /// `SoftKl`: `Σ q·(log q − log p)` with `q = softmax(old/τ)`, `p = softmax(logits/τ)`, no factor τ².
-    /// `LogitMse`: `Σ (old − logits)²`. Each divided as `reduction` says, over the samples with an old
-    /// answer and their own classes.
+    /// `SoftKl`: `Σ q·(log q − log p)` with `q = softmax(old/τ)`, `p = softmax(logits/τ)`, no
+    /// factor τ². `LogitMse`: `Σ (old − logits)²`. Each divided as `reduction` says, over the
+    /// samples with an old answer and their own classes.
     pub fn distance(
         self,
         logits: Tensor<2>,

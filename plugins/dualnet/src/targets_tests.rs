@@ -33,7 +33,8 @@ fn soft_labels_by_hand() {
     assert!((with(KdReduction::ClassMean) - divergence()).abs() < 1e-6);
 }
 
-/// The second sample has no old answer: neither its distance nor its place in the mean counts. (Quirk Q4.)
+/// The second sample has no old answer: neither its distance nor its place in the mean counts.
+/// (Quirk Q4.)
 #[test]
 fn a_sample_without_an_old_answer_does_not_count() {
     let old = [2.0 * 3.0f32.ln(), 0.0, 0.0, 0.0];
@@ -54,8 +55,8 @@ fn squared_distance_by_hand_over_own_classes() {
     assert!((value(found) - 2.5).abs() < 1e-6);
 }
 
-/// Sample 0 belongs to classes {0, 1}, sample 1 to {2}: its only class has probability 1. The gradient
-/// elsewhere is exactly 0, and no 0·∞ makes a NaN of the divergence.
+/// Sample 0 belongs to classes {0, 1}, sample 1 to {2}: its only class has probability 1. The
+/// gradient elsewhere is exactly 0, and no 0·∞ makes a NaN of the divergence.
 #[test]
 fn classes_of_other_experiences_have_no_probability_and_no_gradient() {
     let tasks: [&[u32]; 2] = [&[0, 1], &[2]];

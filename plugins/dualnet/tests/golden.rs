@@ -1,5 +1,5 @@
-//! DualNet on the MLP against an independent float32 reference: paper's roles, look-ahead with K = 2 and two outer
-//! steps, β = 0.5, two supervised steps.
+//! DualNet on the MLP against an independent float32 reference: paper's roles, look-ahead with K =
+//! 2 and two outer steps, β = 0.5, two supervised steps.
 
 #[path = "../../../tests/golden/reader.rs"]
 #[allow(dead_code)] // parts of it serve the tests of other methods

@@ -20,8 +20,8 @@ fn ssl_displacement(config: Config, draws: u32) -> Vec<f64> {
     displacement(&before, &after)
 }
 
-/// 2.12.1: `m_l ≡ 1` leaves the plain network. The modulator's output is made 1 in its saved state: weights (of
-/// the normalisation, in a convolutional block) 0 and biases 1.
+/// 2.12.1: `m_l ≡ 1` leaves the plain network. The modulator's output is made 1 in its saved state:
+/// weights (of the normalisation, in a convolutional block) 0 and biases 1.
 #[test]
 fn identity_modulation_is_the_plain_network() {
     let images = Config { backbone: perdura_dualnet::BackboneKind::Resnet18, width: 2, ..config() };
@@ -118,8 +118,8 @@ fn look_ahead_of_k_steps_goes_a_share_of_the_way() {
     assert!(apart <= 1e-5 * norm(&plain), "{apart} of {}", norm(&plain));
 }
 
-/// 2.12.3: in both roles self-supervision moves neither the fast network nor the head, nor the running
-/// statistics of the fast one.
+/// 2.12.3: in both roles self-supervision moves neither the fast network nor the head, nor the
+/// running statistics of the fast one.
 #[test]
 fn self_supervision_moves_the_slow_network_alone() {
     for roles in [Roles::Paper, Roles::Blog] {
@@ -135,8 +135,8 @@ fn self_supervision_moves_the_slow_network_alone() {
     }
 }
 
-/// 2.12.6: with a task-aware head a step on one experience leaves the outputs of the others alone, to the
-/// byte, and a task-free one does not.
+/// 2.12.6: with a task-aware head a step on one experience leaves the outputs of the others alone,
+/// to the byte, and a task-free one does not.
 #[test]
 fn outputs_of_other_experiences_are_left_alone() {
     for (head, others_move) in [(HeadKind::TaskAware, false), (HeadKind::TaskFree, true)] {
@@ -160,7 +160,8 @@ fn outputs_of_other_experiences_are_left_alone() {
     }
 }
 
-/// 2.12.7: the first experience has cross-entropy alone, whatever is drawn; the second has all three terms.
+/// 2.12.7: the first experience has cross-entropy alone, whatever is drawn; the second has all
+/// three terms.
 #[test]
 fn the_first_experience_replays_nothing() {
     let mut driver = driver(config());
@@ -204,8 +205,8 @@ fn step_without_ssl(driver: &mut Driver<DualNet>, salt: u32) {
     driver.step(&samples(6, salt), &[("replay", replay(5, 200 + salt))]).unwrap();
 }
 
-/// The slow network rests for a step, then takes one with the last gradient (`drop`) or the sum of both
-/// (`accumulate`). The first gradient is the first step of a network that never rests.
+/// The slow network rests for a step, then takes one with the last gradient (`drop`) or the sum of
+/// both (`accumulate`). The first gradient is the first step of a network that never rests.
 #[test]
 fn gradients_in_between_are_dropped_or_added_up() {
     let moved = |every, between, steps: u32| {
@@ -228,7 +229,8 @@ fn gradients_in_between_are_dropped_or_added_up() {
     assert!(apart <= 1e-5 * norm(&summed), "{apart} of {}", norm(&summed));
 }
 
-/// In the blog's schedule the slow network takes its self-supervised step together with the supervised one.
+/// In the blog's schedule the slow network takes its self-supervised step together with the
+/// supervised one.
 #[test]
 fn self_supervision_waits_for_its_turn() {
     let mut driver = driver(Config {

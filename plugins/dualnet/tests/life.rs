@@ -48,7 +48,8 @@ fn what_is_off_is_not_asked_for() {
     assert_eq!((report.scalar("loss_ssl"), report.scalar("loss_kd")), (Some(0.0), Some(0.0)));
 }
 
-/// A control without the fast network, or without self-supervision, starts from the weights of the full one.
+/// A control without the fast network, or without self-supervision, starts from the weights of the
+/// full one.
 #[test]
 fn leaving_a_part_out_changes_no_other() {
     let weights = |config| tensors(&mut driver(config), &["slow.", "projector.", "head."]);
@@ -134,7 +135,8 @@ fn missing_answers_count_in_the_released_code_alone() {
     assert!(kd(Quirks::ReleasedCode) > 0.0);
 }
 
-/// With `released-code` old answers are taken in training mode, and move the running statistics (quirk Q2).
+/// With `released-code` old answers are taken in training mode, and move the running statistics
+/// (quirk Q2).
 #[test]
 fn answers_are_taken_in_evaluation_unless_as_released() {
     for (quirks, moves) in [(Quirks::Fixed, false), (Quirks::ReleasedCode, true)] {
@@ -149,7 +151,8 @@ fn answers_are_taken_in_evaluation_unless_as_released() {
     }
 }
 
-/// A task-aware view answers with the classes of the sample's own experience, a strange experience with all.
+/// A task-aware view answers with the classes of the sample's own experience, a strange experience
+/// with all.
 #[test]
 fn a_task_aware_view_uses_the_label_it_is_told() {
     let mut driver = driver(Config { head: HeadKind::TaskAware, ..config() });
@@ -182,7 +185,8 @@ fn the_slow_network_can_be_scored_alone() {
     assert!(error.contains("no view is called `slow`"), "{error}");
 }
 
-/// An unlabelled batch is learned from without labels, and kept out of the memory, which has labels.
+/// An unlabelled batch is learned from without labels, and kept out of the memory, which has
+/// labels.
 #[test]
 fn an_unlabelled_batch_stays_out_of_the_memory() {
     let mut driver = driver(Config { labelled: 0.5, ..config() });

@@ -1,6 +1,6 @@
-//! Barlow Twins (Zbontar et al., ICML 2021, arXiv 2103.03230): two views of the same samples are to give
-//! features that agree sample by sample and do not repeat each other. The cross-correlation matrix is
-//! here on its own, since it tells more about features than the loss made from it.
+//! Barlow Twins (Zbontar et al., ICML 2021, arXiv 2103.03230): two views of the same samples are to
+//! give features that agree sample by sample and do not repeat each other. The cross-correlation
+//! matrix is here on its own, since it tells more about features than the loss made from it.
 
 use burn::tensor::Tensor;
 
@@ -20,8 +20,8 @@ pub struct BatchTooSmall {
 /// Every column of `[N, D]` less its mean, divided by its unbiased standard deviation (N − 1) plus
 /// `eps_std`.
 ///
-/// A constant column has no direction to learn in: its deviation counts as 0 and gets no gradient. With
-/// `eps_std = 0` it becomes NaN, as in the authors' code.
+/// A constant column has no direction to learn in: its deviation counts as 0 and gets no gradient.
+/// With `eps_std = 0` it becomes NaN, as in the authors' code.
 pub fn standardise(features: Tensor<2>, eps_std: f64) -> Result<Tensor<2>, BatchTooSmall> {
     let [samples, _] = features.dims();
     if samples < 2 {

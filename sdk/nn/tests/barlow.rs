@@ -1,4 +1,5 @@
-//! Barlow Twins against a float32 reference, and its identities (algorithm specification 2.12.4, 2.12.5).
+//! Barlow Twins against a float32 reference, and its identities (algorithm specification 2.12.4,
+//! 2.12.5).
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use golden::{Golden, assert_values};
@@ -58,7 +59,8 @@ fn identical_views_agree_to_n_minus_1_of_n() {
     }
 }
 
-/// Column 1 of both views exchanged with column 2: rows and columns of C change places, the loss stays.
+/// Column 1 of both views exchanged with column 2: rows and columns of C change places, the loss
+/// stays.
 #[test]
 fn the_order_of_features_does_not_matter() {
     let order = [2, 0, 3, 1];
@@ -92,8 +94,8 @@ fn noise_has_a_known_floor() {
     assert!((off_diagonal / floor - 1.0).abs() < 0.02, "{off_diagonal} beside {floor}");
 }
 
-/// By hand: views (1, −1) and (1, −1) have deviation √2, so Ẑ = ±1/√2 and C = (1/2 + 1/2)/2 = 1/2. The second
-/// column is the first negated: C = [[½, −½], [−½, ½]], loss = 2·¼ + λ·2·¼.
+/// By hand: views (1, −1) and (1, −1) have deviation √2, so Ẑ = ±1/√2 and C = (1/2 + 1/2)/2 = 1/2.
+/// The second column is the first negated: C = [[½, −½], [−½, ½]], loss = 2·¼ + λ·2·¼.
 #[test]
 fn two_samples_by_hand() {
     let z = matrix(&[1.0, -1.0, -1.0, 1.0], 2);
