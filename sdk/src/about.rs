@@ -41,6 +41,11 @@ impl About {
     pub fn presets(self, toml: &str) -> Self {
         About { presets: toml.into(), ..self }
     }
+
+    /// Devices this build supports, the default first.
+    pub fn devices(self, names: &[&str]) -> Self {
+        About { devices: names.iter().map(|name| name.to_string()).collect(), ..self }
+    }
 }
 
 #[derive(Deserialize)]

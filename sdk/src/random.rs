@@ -33,12 +33,14 @@ impl Call {
     }
 }
 
-static RESEED: OnceLock<fn(u64)> = OnceLock::new();
+type Reseed = Box<dyn Fn(u64) + Send + Sync>;
+
+static RESEED: OnceLock<Reseed> = OnceLock::new();
 
 /// Registers what re-seeds a tensor library with a generator of its own. It is called with the call seed
 /// when a call begins. `perdura-nn` does this for burn; the first registration stays.
-pub fn reseed_with(reseed: fn(u64)) {
-    let _ = RESEED.set(reseed);
+pub fn reseed_with(reseed: impl Fn(u64) + Send + Sync + 'static) {
+    let _ = RESEED.set(Box::new(reseed));
 }
 
 /// Begins a call: whatever keeps a generator starts from `seed`.

@@ -24,6 +24,7 @@ impl ContinualLearner for ClsEr {
                 "Arani, Sarfraz, Zonooz: Learning Fast, Learning Slow, ICLR 2022, arXiv 2201.12604",
             )
             .presets(include_str!("../presets.toml"))
+            .devices(perdura_nn::DEVICES)
     }
 
     fn declare(config: &Config, _: &Context) -> Declaration {

@@ -61,6 +61,7 @@ impl ContinualLearner for DerPp {
                  Baseline, NeurIPS 2020, arXiv 2004.07211",
             )
             .presets(include_str!("../presets.toml"))
+            .devices(perdura_nn::DEVICES)
     }
 
     fn declare(config: &Config, ctx: &Context) -> Declaration {

@@ -37,6 +37,7 @@ impl ContinualLearner for DualNet {
                 "Pham, Liu, Hoi: DualNet: Continual Learning, Fast and Slow, NeurIPS 2021, arXiv 2110.00175",
             )
             .presets(include_str!("../presets.toml"))
+            .devices(perdura_nn::DEVICES)
     }
 
     fn declare(config: &Config, ctx: &Context) -> Declaration {

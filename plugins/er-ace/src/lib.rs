@@ -59,6 +59,7 @@ impl ContinualLearner for ErAce {
                  Continual Learning, ICLR 2022, arXiv 2104.05025",
             )
             .presets(include_str!("../presets.toml"))
+            .devices(perdura_nn::DEVICES)
     }
 
     fn declare(config: &Config, _: &Context) -> Declaration {

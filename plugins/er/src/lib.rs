@@ -48,6 +48,7 @@ impl ContinualLearner for Er {
         About::new("replays samples of the memory beside every batch")
             .paper("Chaudhry et al., On Tiny Episodic Memories in Continual Learning, 2019, arXiv 1902.10486")
             .presets(include_str!("../presets.toml"))
+            .devices(perdura_nn::DEVICES)
     }
 
     fn declare(config: &Config, _: &Context) -> Declaration {

@@ -45,6 +45,7 @@ impl ContinualLearner for Joint {
     fn about() -> About {
         About::new("trains on all experiences at once: the upper bound")
             .presets(include_str!("../presets.toml"))
+            .devices(perdura_nn::DEVICES)
     }
 
     fn declare(_: &Config, _: &Context) -> Declaration {

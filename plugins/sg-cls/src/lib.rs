@@ -28,6 +28,7 @@ impl ContinualLearner for SgCls {
         About::new("one average of the network per group of similar experiences, as teachers")
             .paper("proposal: similarity-grouped expansion of CLS-ER (Arani et al., ICLR 2022)")
             .presets(include_str!("../presets.toml"))
+            .devices(perdura_nn::DEVICES)
     }
 
     fn declare(config: &Config, _: &Context) -> Declaration {

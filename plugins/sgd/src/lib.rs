@@ -45,6 +45,7 @@ impl ContinualLearner for Sgd {
     fn about() -> About {
         About::new("fine-tunes one network on the current batch: the lower bound")
             .presets(include_str!("../presets.toml"))
+            .devices(perdura_nn::DEVICES)
     }
 
     fn declare(_: &Config, _: &Context) -> Declaration {
