@@ -94,7 +94,7 @@ impl Observer for Speeds {
 const SAMPLES: usize = 20_000;
 const REPETITIONS: usize = 9;
 
-fn benchmark() -> Benchmark {
+fn benchmark(epochs: u32) -> Benchmark {
     let shape = ImageShape { channels: 1, height: 28, width: 28 };
     let images = (0..SAMPLES * shape.len()).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
     let labels = (0..SAMPLES as u32).map(|i| i % 10).collect();
@@ -106,7 +106,7 @@ fn benchmark() -> Benchmark {
         data: "noise",
         scenario: Scenario::ClassIl,
         construction: Construction::Split { experiences: 5 },
-        epochs: 1,
+        epochs,
         batch: 10,
         drop_last: false,
         statistics: &[],
@@ -141,12 +141,12 @@ fn main() {
     if std::env::args_os().skip(1).eq(["worker"]) {
         run(|_| Ok(root_of::<Nothing>()));
     }
-    let benchmark = Arc::new(benchmark());
-    measure("10 + 128 samples", &benchmark, serde_json::json!({}));
-    measure("10 + 4 x 2 ssl views of 16 samples", &benchmark, serde_json::json!({"ssl": true}));
+    measure("10 + 128 samples", 10, serde_json::json!({}));
+    measure("10 + 4 x 2 ssl views of 16 samples", 1, serde_json::json!({"ssl": true}));
 }
 
-fn measure(what: &str, benchmark: &Arc<Benchmark>, config: serde_json::Value) {
+fn measure(what: &str, epochs: u32, config: serde_json::Value) {
+    let benchmark = &Arc::new(benchmark(epochs));
     let create = CreateMsg {
         config,
         context: ContextMsg {
