@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::record::by_method;
-use super::{RunRecord, pairs, rows, warnings};
+use super::{RunRecord, pairs, ranking, rows, warnings};
 use crate::run::{Fault, Networks};
-use crate::stats::Spread;
+use crate::stats::{SeedsNeeded, Spread};
 
 /// A comparison of methods over seeds. Accuracies are fractions; undefined values are `None`.
 #[derive(Serialize, Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// Headline views of two methods each, paired by seed.
     pub pairs: Vec<Pair>,
+    /// Headline views by accuracy, one ranking for each scenario.
+    pub rankings: Vec<Ranking>,
     /// What makes rows hard to compare, as sentences.
     pub warnings: Vec<String>,
     /// Runs that did not finish. In the document they are the count `failed` of a row.
@@ -80,6 +82,30 @@ pub struct Pair {
     pub difference: Difference,
     /// Two-sided paired t-test, Holm-corrected over the pairs of this metric and scenario.
     pub p_holm: Option<f64>,
+    /// Two-sided Wilcoxon signed-rank test, corrected in the same way.
+    pub wilcoxon_holm: Option<f64>,
+    /// Probability that a run of a has a larger value than a run of b, paired or not.
+    pub probability_a_above_b: Option<f64>,
+    /// Seeds in all with which the difference as observed would be found; `None` where it is found
+    /// already, and where nothing can be said.
+    pub seeds_needed: Option<SeedsNeeded>,
+}
+
+/// Methods in one scenario, best first.
+#[derive(Serialize, Clone, Debug, PartialEq)]
+pub struct Ranking {
+    pub scenario: String,
+    pub ranks: Vec<Ranked>,
+}
+
+/// A method and the groups it is in: methods that cannot be separated share a group.
+#[derive(Serialize, Clone, Debug, PartialEq)]
+pub struct Ranked {
+    pub method: String,
+    pub view: String,
+    pub average_accuracy: f64,
+    /// Letters, the best group is `a`.
+    pub groups: String,
 }
 
 /// One side of a pair.
@@ -110,11 +136,14 @@ pub struct Failure {
 impl Comparison {
     /// Compares the runs. Methods keep the order in which they first appear; the order of one
     /// method's runs does not matter.
-    pub fn of(records: &[RunRecord]) -> Comparison {
+    pub fn of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> Comparison {
         let methods = by_method(records);
+        let rows: Vec<Row> = methods.iter().flat_map(rows::rows).collect();
+        let pairs = pairs::pairs(&methods);
         Comparison {
-            rows: methods.iter().flat_map(rows::rows).collect(),
-            pairs: pairs::pairs(&methods),
+            rankings: ranking::rankings(&rows, &pairs),
+            rows,
+            pairs,
             warnings: warnings::warnings(&methods),
             failures: methods.iter().flat_map(rows::failures).collect(),
         }

@@ -114,7 +114,7 @@ fn failure_cells(failure: &Failure, names: &Names<'_>) -> [String; 9] {
 }
 
 /// `91.23 ± 0.45 [90.80, 91.70]` of a fraction, in percent.
-fn interval(spread: Spread) -> String {
+pub fn interval(spread: Spread) -> String {
     let text = plus_minus(spread, 100.0, 2);
     match spread.ci95 {
         None => text,
@@ -125,7 +125,7 @@ fn interval(spread: Spread) -> String {
 }
 
 /// `91.23 ± 0.45`, without deviation for a single value, `-` if undefined.
-fn plus_minus(spread: Spread, scale: f64, decimals: usize) -> String {
+pub fn plus_minus(spread: Spread, scale: f64, decimals: usize) -> String {
     let mean = spread.mean.map(|mean| fixed(mean * scale, decimals));
     match (mean, spread.std) {
         (None, _) => "-".to_owned(),
@@ -135,7 +135,7 @@ fn plus_minus(spread: Spread, scale: f64, decimals: usize) -> String {
 }
 
 /// With this many decimals; what rounds to zero has no sign.
-fn fixed(value: f64, decimals: usize) -> String {
+pub fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let is_zero = text.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
     if is_zero { text.trim_start_matches('-').to_owned() } else { text }

@@ -2,7 +2,7 @@
 
 use super::Comparison;
 use super::grid::{GridRow, HEADER, LEGEND, NAME_COLUMNS, grid};
-use super::sentences::{failure_sentences, pair_sentences};
+use super::sentences::{failure_sentences, pair_sentences, ranking_sentences};
 
 /// A table and, below it, pairs, failures and warnings as a list. Headline views are bold.
 pub fn markdown(comparison: &Comparison) -> String {
@@ -12,6 +12,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     lines.extend(rows.iter().map(|row| line(cells(row))));
     lines.push(format!("\n{LEGEND}."));
     let mut items = pair_sentences(comparison);
+    items.extend(ranking_sentences(comparison));
     items.extend(failure_sentences(comparison));
     items.extend(comparison.warnings.iter().map(|warning| format!("Warning: {warning}")));
     if !items.is_empty() {

@@ -65,6 +65,7 @@ fn family(headlines: &[Headline<'_>], metric: Metric, scenario: &str) -> Vec<Pai
         .filter(|(_, values)| !values.is_empty())
         .collect();
     let mut pairs = Vec::new();
+    let mut all_differences = Vec::new();
     for (index, (a, a_values)) in sides.iter().enumerate() {
         for (b, b_values) in &sides[index + 1..] {
             let differences = differences(a_values, b_values);
@@ -79,11 +80,34 @@ fn family(headlines: &[Headline<'_>], metric: Metric, scenario: &str) -> Vec<Pai
                     ci95: stats::mean_interval(&differences).map(|(low, high)| [low, high]),
                 },
                 p_holm: stats::one_sample_t(&differences),
+                wilcoxon_holm: signed_rank(&differences),
+                probability_a_above_b: probability(a_values, b_values),
+                seeds_needed: None,
             });
+            all_differences.push(differences);
         }
     }
-    correct(&mut pairs);
+    correct(&mut pairs, |pair| &mut pair.p_holm);
+    correct(&mut pairs, |pair| &mut pair.wilcoxon_holm);
+    let tested = pairs.iter().filter(|pair| pair.p_holm.is_some()).count().max(1);
+    // The level that the smallest p-value of the family has to meet.
+    let level = stats::LEVEL / tested as f64;
+    for (pair, differences) in pairs.iter_mut().zip(&all_differences) {
+        if pair.p_holm.is_some_and(|p| p >= stats::LEVEL) {
+            pair.seeds_needed = stats::seeds_needed(differences, level);
+        }
+    }
     pairs
+}
+
+/// Undefined for a single seed, like the t-test.
+fn signed_rank(differences: &[f64]) -> Option<f64> {
+    (differences.len() > 1).then(|| stats::signed_rank(differences)).flatten()
+}
+
+fn probability(a: &[(&RunRecord, f64)], b: &[(&RunRecord, f64)]) -> Option<f64> {
+    let values = |side: &[(&RunRecord, f64)]| side.iter().map(|(_, v)| *v).collect::<Vec<_>>();
+    stats::probability_of_improvement(&values(a), &values(b))
 }
 
 fn differences(a: &[(&RunRecord, f64)], b: &[(&RunRecord, f64)]) -> Vec<f64> {
@@ -105,10 +129,11 @@ fn side(headline: &Headline<'_>) -> Side {
 }
 
 /// Replaces the p-values by Holm's; pairs without a test do not count.
-fn correct(pairs: &mut [Pair]) {
-    let p_values: Vec<f64> = pairs.iter().filter_map(|pair| pair.p_holm).collect();
-    let tested = pairs.iter_mut().filter(|pair| pair.p_holm.is_some());
-    for (pair, adjusted) in tested.zip(stats::holm(&p_values)) {
-        pair.p_holm = Some(adjusted);
+fn correct(pairs: &mut [Pair], p_value: fn(&mut Pair) -> &mut Option<f64>) {
+    let mut found: Vec<&mut f64> =
+        pairs.iter_mut().filter_map(|pair| p_value(pair).as_mut()).collect();
+    let p_values: Vec<f64> = found.iter().map(|p| **p).collect();
+    for (p, adjusted) in found.iter_mut().zip(stats::holm(&p_values)) {
+        **p = adjusted;
     }
 }

@@ -26,12 +26,12 @@ impl RunRecord {
     }
 
     /// The summary of a run that finished.
-    pub(super) fn finished(&self) -> Option<&Summary> {
+    pub(crate) fn finished(&self) -> Option<&Summary> {
         self.summary.as_ref().filter(|summary| summary.outcome == Outcome::Finished)
     }
 
     /// Why the run did not finish; `None` if it did.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<Fault> {
         match self.summary.as_ref().map(|summary| &summary.outcome) {
             Some(Outcome::Finished) => None,
             Some(Outcome::Failed(fault)) => Some(fault.clone()),
@@ -43,15 +43,24 @@ impl RunRecord {
         }
     }
 
+    /// `finished`, `failed` or `unfinished`.
+    pub(crate) fn status(&self) -> &'static str {
+        match self.summary.as_ref().map(|summary| &summary.outcome) {
+            Some(Outcome::Finished) => "finished",
+            Some(Outcome::Failed(_)) => "failed",
+            None => "unfinished",
+        }
+    }
+
     /// Scores of a finished run under (view, scenario).
-    pub(super) fn scores(&self, view: &str, scenario: &str) -> Option<&ScenarioSummary> {
+    pub(crate) fn scores(&self, view: &str, scenario: &str) -> Option<&ScenarioSummary> {
         let view = self.finished()?.views.iter().find(|candidate| candidate.view == view)?;
         view.scenarios.iter().find(|candidate| candidate.scenario == scenario)
     }
 }
 
 /// The runs of one method, or of one arm of it, by seed.
-pub(super) struct MethodRuns<'a> {
+pub(crate) struct MethodRuns<'a> {
     /// Full id, or the name of the arm.
     pub method: &'a str,
     pub runs: Vec<&'a RunRecord>,
@@ -70,8 +79,10 @@ impl MethodRuns<'_> {
 }
 
 /// The records by method or arm, in the order in which methods first appear, each ordered by seed.
-pub(super) fn by_method(records: &[RunRecord]) -> Vec<MethodRuns<'_>> {
-    let mut methods: Vec<MethodRuns<'_>> = Vec::new();
+pub(crate) fn by_method<'a>(
+    records: impl IntoIterator<Item = &'a RunRecord>,
+) -> Vec<MethodRuns<'a>> {
+    let mut methods: Vec<MethodRuns<'a>> = Vec::new();
     for record in records {
         match methods.iter_mut().find(|group| group.method == record.plan.arm()) {
             Some(group) => group.runs.push(record),
@@ -85,7 +96,7 @@ pub(super) fn by_method(records: &[RunRecord]) -> Vec<MethodRuns<'_>> {
 }
 
 /// Scenarios in the order of tables; unknown ones last.
-pub(super) fn scenario_rank(scenario: &str) -> usize {
+pub(crate) fn scenario_rank(scenario: &str) -> usize {
     let order = ["class-il", "task-il", "domain-il", "task-free"];
     order.iter().position(|known| *known == scenario).unwrap_or(order.len())
 }

@@ -2,10 +2,8 @@
 //! it.
 
 use super::grid::{Names, points, printable};
-use super::{Comparison, Failure, Pair};
-
-/// Corrected p-values below this separate two methods.
-const LEVEL: f64 = 0.05;
+use super::{Comparison, Failure, Pair, Ranking};
+use crate::stats::{LEVEL, SEEDS_MAX, SeedsNeeded, signed_rank_floor};
 
 /// One sentence per pair of methods and scenario, about average accuracy.
 pub fn pair_sentences(comparison: &Comparison) -> Vec<String> {
@@ -20,30 +18,68 @@ pub fn failure_sentences(comparison: &Comparison) -> Vec<String> {
     comparison.failures.iter().map(|failure| failure_sentence(failure, &names)).collect()
 }
 
+/// Methods by accuracy, one sentence per scenario with several of them; then what the number of
+/// seeds does not allow.
+pub fn ranking_sentences(comparison: &Comparison) -> Vec<String> {
+    let names = Names::of(comparison);
+    let several = comparison.rankings.iter().filter(|ranking| ranking.ranks.len() > 1);
+    let mut sentences: Vec<String> =
+        several.map(|ranking| ranking_sentence(ranking, &names)).collect();
+    sentences.extend(wilcoxon_sentence(&comparison.pairs));
+    sentences
+}
+
+fn ranking_sentence(ranking: &Ranking, names: &Names) -> String {
+    let ranked = |rank: &super::Ranked| format!("{} ({})", names.short(&rank.method), rank.groups);
+    let ranks: Vec<String> = ranking.ranks.iter().map(ranked).collect();
+    format!(
+        "{}, best first: {}; methods that share a letter cannot be separated",
+        ranking.scenario,
+        ranks.join(", ")
+    )
+}
+
+/// Seeds too few for the signed-rank test are said once, for the pair that has most.
+fn wilcoxon_sentence(pairs: &[Pair]) -> Option<String> {
+    let n = pairs.iter().map(|pair| pair.n).max().filter(|n| *n > 1)?;
+    let floor = signed_rank_floor(n);
+    (floor >= LEVEL).then(|| {
+        format!(
+            "Wilcoxon's signed-rank test is not shown: with n = {n} its p cannot go below {floor}"
+        )
+    })
+}
+
 fn pair_sentence(pair: &Pair, names: &Names) -> String {
     let (a, b) = (names.short(&pair.a.method), names.short(&pair.b.method));
     let (scenario, n) = (&pair.scenario, pair.n);
     let Some(mean) = pair.difference.mean else {
         return format!("{scenario}: no seed finished in both {a} and {b}");
     };
-    match pair.p_holm {
-        Some(p) if p < LEVEL => {
-            let (above, below) = if mean >= 0.0 { (a, b) } else { (b, a) };
-            let amount = amount(pair, mean.signum());
-            format!("{scenario}: {above} above {below} by {amount}, {}, n {n}", p_text(p))
-        }
-        Some(p) => {
-            let amount = amount(pair, 1.0);
-            format!(
-                "{scenario}: n = {n} cannot separate {a} and {b}: difference {amount}, {}",
-                p_text(p)
-            )
-        }
-        None => format!(
-            "{scenario}: n = {n} cannot separate {a} and {b}: difference {}",
-            amount(pair, 1.0)
-        ),
+    let tests = tests(pair);
+    if pair.p_holm.is_some_and(|p| p < LEVEL) {
+        let (above, below) = if mean >= 0.0 { (a, b) } else { (b, a) };
+        let amount = amount(pair, mean.signum());
+        return format!("{scenario}: {above} above {below} by {amount}{tests}, n {n}");
     }
+    let more = match pair.seeds_needed {
+        None => String::new(),
+        Some(SeedsNeeded::TooMany) => format!("; {SEEDS_MAX} seeds would not either"),
+        Some(SeedsNeeded::About(seeds)) => match seeds.saturating_sub(n).max(1) {
+            1 => "; about 1 more seed would".to_owned(),
+            more => format!("; about {more} more seeds would"),
+        },
+    };
+    let amount = amount(pair, 1.0);
+    format!("{scenario}: n = {n} cannot separate {a} and {b}: difference {amount}{tests}{more}")
+}
+
+/// The p-values that can say something: `, p 0.012, Wilcoxon p 0.031`.
+fn tests(pair: &Pair) -> String {
+    let t_test = pair.p_holm.map(|p| format!(", {}", p_text(p))).unwrap_or_default();
+    let wilcoxon = pair.wilcoxon_holm.filter(|_| signed_rank_floor(pair.n) < LEVEL);
+    let wilcoxon = wilcoxon.map(|p| format!(", Wilcoxon {}", p_text(p))).unwrap_or_default();
+    t_test + &wilcoxon
 }
 
 /// `12.3 points [10.1, 14.5]`, of the difference times `sign`.
@@ -85,8 +121,12 @@ mod tests {
     use super::*;
 
     fn check(mean: f64, ci95: Option<[f64; 2]>, p_holm: Option<f64>, expected: &str) {
+        check_pair(&pair(mean, ci95, p_holm), expected);
+    }
+
+    fn pair(mean: f64, ci95: Option<[f64; 2]>, p_holm: Option<f64>) -> Pair {
         let side = |method: &str| Side { method: method.into(), view: "main".into() };
-        let pair = Pair {
+        Pair {
             metric: "average_accuracy",
             scenario: "class-il".into(),
             a: side("lab/a"),
@@ -94,8 +134,15 @@ mod tests {
             n: 3,
             difference: Difference { mean: Some(mean), ci95 },
             p_holm,
-        };
-        let comparison = Comparison { pairs: vec![pair], ..Comparison::of(&two("lab/a", "lab/b")) };
+            wilcoxon_holm: Some(0.25),
+            probability_a_above_b: None,
+            seeds_needed: None,
+        }
+    }
+
+    fn check_pair(pair: &Pair, expected: &str) {
+        let pairs = vec![pair.clone()];
+        let comparison = Comparison { pairs, ..Comparison::of(&two("lab/a", "lab/b")) };
         assert_eq!(pair_sentences(&comparison), [expected]);
     }
 
@@ -119,6 +166,28 @@ mod tests {
         check(0.012, Some([-0.005, 0.029]), Some(0.21), expected);
         let expected = "class-il: n = 3 cannot separate a and b: difference 1.2 points";
         check(0.012, None, None, expected);
+    }
+
+    #[test]
+    fn seeds_that_would_separate_are_named() {
+        let pair = pair(0.012, None, Some(0.21));
+        let with = |seeds_needed| Pair { seeds_needed: Some(seeds_needed), ..pair.clone() };
+        let text = "class-il: n = 3 cannot separate a and b: difference 1.2 points, p 0.210; ";
+        let check = |needed, rest: &str| check_pair(&with(needed), &format!("{text}{rest}"));
+        check(SeedsNeeded::About(12), "about 9 more seeds would");
+        check(SeedsNeeded::About(4), "about 1 more seed would");
+        check(SeedsNeeded::TooMany, "10000 seeds would not either");
+    }
+
+    #[test]
+    fn wilcoxon_is_shown_where_it_can_say_something() {
+        let pair = Pair { n: 6, wilcoxon_holm: Some(0.03125), ..pair(0.1, None, Some(0.01)) };
+        check_pair(&pair, "class-il: a above b by 10.0 points, p 0.010, Wilcoxon p 0.031, n 6");
+        let sentence = |n| wilcoxon_sentence(&[Pair { n, ..pair.clone() }]);
+        let expected = "Wilcoxon's signed-rank test is not shown: \
+                        with n = 5 its p cannot go below 0.0625";
+        assert_eq!(sentence(5).as_deref(), Some(expected));
+        assert_eq!((sentence(6), sentence(1), wilcoxon_sentence(&[])), (None, None, None));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
 
 use super::Comparison;
 use super::grid::{GridRow, HEADER, LEGEND, NAME_COLUMNS, grid};
-use super::sentences::{failure_sentences, pair_sentences};
+use super::sentences::{failure_sentences, pair_sentences, ranking_sentences};
 
 /// Lines above, below and under the header only, in the notation of comfy-table's presets.
 const LINES: &str = "  ── ══      ──    ";
@@ -26,6 +26,7 @@ pub fn terminal(comparison: &Comparison, style: TerminalStyle) -> String {
         lines.push("*: the view by which the method is compared".to_owned());
     }
     lines.extend(section(pair_sentences(comparison)));
+    lines.extend(section(ranking_sentences(comparison)));
     lines.extend(section(failure_sentences(comparison)));
     let warnings = comparison.warnings.iter().map(|warning| format!("warning: {warning}"));
     lines.extend(section(warnings.collect()));

@@ -124,12 +124,21 @@ fn the_document_has_exactly_the_published_form() {
         "a": { "method": "a/x", "view": "main" },
         "b": { "method": "b/y", "view": "main" },
         "n": 1, "difference": { "mean": 0.125, "ci95": null }, "p_holm": null,
+        "wilcoxon_holm": null, "probability_a_above_b": 1.0, "seeds_needed": null,
     });
     assert_eq!(document["pairs"][0], expected);
+    let rank = |method: &str, accuracy: f64| {
+        let mut rank = json!({ "method": method, "view": "main", "groups": "a" });
+        rank["average_accuracy"] = accuracy.into();
+        rank
+    };
+    let expected =
+        json!({ "scenario": "class-il", "ranks": [rank("a/x", 0.5), rank("b/y", 0.375)] });
+    assert_eq!(document["rankings"][0], expected);
     let pairs = document["pairs"].as_array_mut().unwrap();
     assert_eq!(pairs.len(), 4, "two metrics times two scenarios");
     assert_eq!(document["warnings"], json!([]));
-    assert_eq!(document.as_object().unwrap().len(), 3);
+    assert_eq!(document.as_object().unwrap().len(), 4);
 }
 
 #[test]
@@ -187,6 +196,23 @@ fn pairs_are_made_by_seed() {
     assert!((mean + 0.49833333).abs() < 1e-8, "{mean}");
     let p = pair.p_holm.unwrap();
     assert!((p - 0.001016334200879227).abs() < 1e-9, "{p}");
+    assert_eq!((pair.wilcoxon_holm, pair.probability_a_above_b), (Some(0.25), Some(0.0)));
+    assert_eq!(pair.seeds_needed, None, "they are separated");
+}
+
+#[test]
+fn seeds_needed_meet_the_corrected_level() {
+    let mut records = Vec::new();
+    for (seed, noise) in [(0, 0.09), (1, -0.01), (2, 0.04)] {
+        records.push(finished("a/a", seed, vec![view("main", 0.5 + noise)]));
+        records.push(finished("a/b", seed, vec![view("main", 0.5)]));
+        records.push(finished("a/c", seed, vec![view("main", 0.25)]));
+    }
+    // a - b: 0.09, -0.01, 0.04, that is mean 0.04, deviation 0.05, effect 0.8; three pairs.
+    let needed = crate::stats::seeds_needed(&[0.09, -0.01, 0.04], 0.05 / 3.0);
+    assert!(needed.is_some());
+    let pair = &Comparison::of(&records).pairs[0];
+    assert_eq!((pair.seeds_needed, pair.n), (needed, 3));
 }
 
 #[test]

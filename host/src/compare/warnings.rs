@@ -97,6 +97,7 @@ fn stream_differences(a: &RunPlan, b: &RunPlan) -> Vec<String> {
             ("class order", format!("{:?}", stream.class_order)),
             ("eval-head", stream.eval_head.clone()),
             ("validation", stream.validation.to_string()),
+            ("score-on", format!("{:?}", stream.score_on).to_lowercase()),
             ("online", stream.online.to_string()),
             ("samples", plan.stream.sha256.chars().take(8).collect()),
             ("score-every", stream.score_every.map_or("-".into(), |steps| steps.to_string())),

@@ -4,17 +4,28 @@
 //!
 //! The expected values in the tests come from scipy 1.17.1, numpy 2.4.6 and statsmodels 0.15.0
 //! (`pip install scipy==1.17.1 numpy==2.4.6 statsmodels==0.15.0`); the call stands beside each
-//! value.
+//! value, or in `tests/python/stats_reference.py`, which wrote `expected/reference.json`.
 
 mod bootstrap;
 mod describe;
+mod groups;
 mod holm;
+mod improvement;
+mod power;
 mod student;
+mod wilcoxon;
 
 pub use bootstrap::{DRAWS, mean_interval};
 pub use describe::{Spread, mean, standard_deviation};
+pub use groups::groups;
 pub use holm::holm;
+pub use improvement::probability_of_improvement;
+pub use power::{POWER, SEEDS_MAX, SeedsNeeded, seeds_needed};
 pub use student::one_sample_t;
+pub use wilcoxon::{signed_rank, signed_rank_floor};
+
+/// Corrected p-values below this separate two methods.
+pub const LEVEL: f64 = 0.05;
 
 /// First of two paired samples minus the second.
 ///
@@ -24,6 +35,9 @@ pub fn differences(first: &[f64], second: &[f64]) -> Vec<f64> {
     assert_eq!(first.len(), second.len(), "paired samples have equal length");
     first.iter().zip(second).map(|(a, b)| a - b).collect()
 }
+
+#[cfg(test)]
+mod reference;
 
 #[cfg(test)]
 pub(crate) mod tests {
