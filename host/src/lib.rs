@@ -9,7 +9,9 @@
 //! 4. In it, [`trainer`] feeds the learner: batches and draws from [`memory`], made into inputs by
 //!    [`augment`], all chance from [`rng`]. The learner lives behind a [`worker::LearnerPort`].
 //! 5. [`score`] makes predictions in throw-away instances; [`metrics`] are functions of those.
-//! 6. [`run`] holds what a run leaves behind; [`compare`] and [`mod@stats`] make tables of it.
+//! 6. [`run`] holds what a run leaves behind; [`compare`] and [`mod@stats`] make tables of it,
+//!    [`report`] pages; [`index`] finds runs among many; [`tune`] chooses
+//!    hyper-parameters.
 //!
 //! [`reproduce`] knows published results and when ours count as the same.
 //!
@@ -21,10 +23,12 @@ pub mod cli;
 pub mod compare;
 pub mod data;
 pub mod fetch;
+pub mod index;
 pub mod memory;
 pub mod metrics;
 pub mod planning;
 pub mod plugin;
+pub mod report;
 pub mod reproduce;
 pub mod rng;
 pub mod run;
@@ -34,6 +38,7 @@ pub mod score;
 pub mod stats;
 pub mod stream;
 pub mod trainer;
+pub mod tune;
 pub mod worker;
 
 /// Turns this process into a worker if the host started it as one. A program that embeds the host calls

@@ -245,15 +245,18 @@ fn the_document_of_a_comparison() {
     let pairs = document["pairs"].as_array().expect("pairs");
     assert_eq!(pairs.len(), 4);
     for pair in pairs {
-        assert_eq!(
-            sorted(&keys(pair)),
-            sorted(&["metric", "scenario", "a", "b", "n", "difference", "p_holm"])
-        );
+        let tests = ["p_holm", "wilcoxon_holm", "probability_a_above_b", "seeds_needed"];
+        let all = [&["metric", "scenario", "a", "b", "n", "difference"][..], &tests].concat();
+        assert_eq!(sorted(&keys(pair)), sorted(&all));
         assert_eq!(pair["a"], json!({"method": "perdura/cls-er", "view": "stable"}));
         assert_eq!(pair["b"], json!({"method": "examples/nearest-mean", "view": "main"}));
         assert_eq!(sorted(&keys(&pair["difference"])), ["ci95", "mean"]);
         assert_eq!(pair["n"], 3);
     }
+    let rankings = document["rankings"].as_array().expect("rankings");
+    let ranked = rankings.iter().map(|r| (&r["scenario"], r["ranks"].as_array().map(Vec::len)));
+    let expected = [(&json!("class-il"), Some(2)), (&json!("task-il"), Some(2))];
+    assert_eq!(ranked.collect::<Vec<_>>(), expected);
     // The rows are made of the summaries.
     let runs = RunResult::all_below(&sandbox.path("work/out"));
     let of_cls_er = runs.iter().filter(|run| run.plan.method == "perdura/cls-er");

@@ -15,5 +15,8 @@ mod loading;
 #[path = "../golden/reader.rs"]
 #[allow(dead_code)] // parts of it serve the tests of the methods themselves
 mod reader;
+mod report;
 mod reproduce;
+mod runs;
 mod streams;
+mod tune;

@@ -3,6 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+use super::result_args::{MetricsCommand, ReportArgs, RunsArgs, TuneArgs};
+
 /// Runs continual-learning methods on equal terms and compares them.
 #[derive(Parser, Debug)]
 #[command(name = "perdura", version, about, max_term_width = 100)]
@@ -27,8 +29,17 @@ pub enum Command {
     Run(RunArgs),
     /// Train and score several methods with the same seeds and compare them.
     Compare(CompareArgs),
+    /// A page, tables or data about runs that are there.
+    Report(ReportArgs),
     /// Run a published result again and hold it against the paper.
     Reproduce(ReproduceArgs),
+    /// Choose hyper-parameters on held-out training samples.
+    Tune(TuneArgs),
+    /// Metrics of runs that are there.
+    #[command(subcommand)]
+    Metrics(MetricsCommand),
+    /// List, compare, tag and remove runs that are there.
+    Runs(RunsArgs),
     /// List, inspect, create and build plugins.
     #[command(subcommand)]
     Plugins(PluginsCommand),
@@ -130,8 +141,9 @@ pub struct SetupArgs {
     /// Hyper-parameter, as `key=value`; repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Published settings: `auto` takes those for this benchmark and memory, `none` the defaults.
-    #[arg(long, default_value = "auto", value_name = "auto|none|NAME")]
+    /// Settings that were chosen before: `auto` takes those the method brings for this benchmark and
+    /// memory, `none` the defaults; or a file of `perdura tune`.
+    #[arg(long, default_value = "auto", value_name = "auto|none|NAME|FILE.toml")]
     pub preset: String,
     /// Folder with data sets.
     #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
@@ -179,6 +191,9 @@ pub struct StreamArgs {
     /// Part of the training data that is held out, 0 to below 1.
     #[arg(long, default_value_t = 0.0, value_name = "FRACTION")]
     pub validation: f64,
+    /// Samples that are scored: the test part, or those that --validation holds out.
+    #[arg(long, default_value = "test", value_name = "test|validation")]
+    pub score_on: String,
     /// No second pass over a finished experience.
     #[arg(long)]
     pub online: bool,
@@ -211,6 +226,12 @@ pub struct OutputArgs {
     /// Folder for results.
     #[arg(long, default_value = "perdura-runs", value_name = "DIR")]
     pub out: PathBuf,
+    /// Word to find the runs by, see `perdura runs`; repeatable.
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// Write event files for TensorBoard into the folders of the runs.
+    #[arg(long)]
+    pub tensorboard: bool,
     /// What is printed on standard output.
     #[arg(long, default_value = "text")]
     pub format: Format,

@@ -5,16 +5,18 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::args::{CompareArgs, DemoArgs, Format, Isolation, RunArgs, SetupArgs};
+use super::args::{CompareArgs, DemoArgs, Format, Isolation, OutputArgs, RunArgs, SetupArgs};
 use super::error::CliError;
 use super::output::say;
 use super::plan_file;
 use super::progress::watcher;
 use super::resolve;
+use super::tensorboard::TensorBoard;
 use super::{DONE, RUN_FAILED};
 use crate::compare::{Comparison, RunRecord, TerminalStyle, markdown, terminal};
+use crate::index::Index;
 use crate::planning::{self, Resolved};
-use crate::run::{Outcome, RunFolder};
+use crate::run::{Outcome, RunFolder, check_tag};
 use crate::schedule::{Job, run_all};
 
 /// One method with its settings.
@@ -34,7 +36,7 @@ impl Arm {
 /// `perdura run`.
 pub fn run(args: &RunArgs) -> Result<u8, CliError> {
     let arms = [Arm::of(&args.method, &args.setup)];
-    let runs = Runs::prepare(&arms, &[args.seed], &args.output.out)?;
+    let runs = Runs::prepare(&arms, &[args.seed], &args.output)?;
     let outcomes = runs.execute(1)?;
     let record = &runs.records()?[0];
     let folder = &runs.jobs[0].folder;
@@ -67,7 +69,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
     let seeds = resolve::seeds(&seeds)?;
     let threads = arms.iter().map(|a| a.setup.threads).max().unwrap_or(1);
     let jobs = resolve::jobs(&args.jobs, threads)?;
-    let runs = Runs::prepare(&arms, &seeds, &args.output.out)?;
+    let runs = Runs::prepare(&arms, &seeds, &args.output)?;
     let outcomes = runs.execute(jobs)?;
     runs.show(args.output.format)?;
     if args.output.format == Format::Text {
@@ -83,13 +85,14 @@ pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
     let arms =
         ["perdura/sgd", "perdura/cls-er", "perdura/joint"].map(|method| Arm::of(method, &setup));
     let out = fresh_folder(&args.output.out);
+    let output = OutputArgs { out: out.clone(), ..args.output.clone() };
     eprintln!(
         "Three ways to learn ten digits, two digits at a time, three seeds each:\n  \
          sgd     learns each pair after the other and remembers nothing else\n  \
          cls-er  keeps 50 samples, and two averages of the network that teach it\n  \
          joint   sees all digits at once: an upper bound\n"
     );
-    let runs = Runs::prepare(&arms, &[0, 1, 2], &out)?;
+    let runs = Runs::prepare(&arms, &[0, 1, 2], &output)?;
     let outcomes = runs.execute(resolve::jobs(&args.jobs, 1)?)?;
     runs.show(args.output.format)?;
     if args.output.format == Format::Text {
@@ -110,11 +113,14 @@ fn fresh_folder(out: &Path) -> PathBuf {
 /// Runs that have a folder and can be executed.
 pub struct Runs {
     jobs: Vec<Job>,
+    output: OutputArgs,
 }
 
 impl Runs {
     /// Resolves all plans, then creates all folders: nothing is written when something is refused.
-    pub fn prepare(arms: &[Arm], seeds: &[u64], out: &Path) -> Result<Runs, CliError> {
+    pub fn prepare(arms: &[Arm], seeds: &[u64], output: &OutputArgs) -> Result<Runs, CliError> {
+        output.tag.iter().try_for_each(|tag| check_tag(tag))?;
+        let out = output.out.as_path();
         let mut resolved = Vec::new();
         for arm in arms {
             for mut run in planning::plans(&arm.method, &resolve::setup(&arm.setup)?, seeds)? {
@@ -125,20 +131,44 @@ impl Runs {
         refuse_occupied(out, resolved.iter().map(|(run, _)| run))?;
         let mut jobs = Vec::with_capacity(resolved.len());
         for (run, setup) in resolved {
-            let folder = RunFolder::create(out, &run.plan)?.path().to_owned();
+            let folder = RunFolder::create(out, &run.plan)?;
+            if !output.tag.is_empty() {
+                folder.set_tags(&output.tag)?;
+            }
+            let folder = folder.path().to_owned();
             let short = run.plan.arm().rsplit('/').next().unwrap_or_default();
             let name = format!("{short} seed {}", run.plan.seed);
             let arguments = arguments(&folder, &run, setup);
             jobs.push(Job { folder, name, threads: run.plan.threads, arguments });
         }
-        Ok(Runs { jobs })
+        Ok(Runs { jobs, output: output.clone() })
     }
 
     pub fn execute(&self, parallel: usize) -> Result<Vec<Outcome>, CliError> {
-        Ok(run_all(&self.jobs, parallel, watcher(self.jobs.len()).as_mut())?)
+        self.note();
+        let mut watcher = watcher(self.jobs.len());
+        let folders = self.jobs.iter().map(|job| job.folder.as_path());
+        let outcomes = match self.output.tensorboard {
+            true => {
+                run_all(&self.jobs, parallel, &mut TensorBoard::new(watcher.as_mut(), folders))?
+            }
+            false => run_all(&self.jobs, parallel, watcher.as_mut())?,
+        };
+        self.note();
+        Ok(outcomes)
     }
 
-    fn records(&self) -> Result<Vec<RunRecord>, CliError> {
+    /// Puts the runs into the index. Trouble with it is said and stops nothing: it is made from the
+    /// folders.
+    fn note(&self) {
+        let folders = self.jobs.iter().map(|job| job.folder.as_path());
+        let noted = Index::open(&self.output.out).and_then(|mut index| index.update(folders));
+        if let Err(error) = noted {
+            tracing::warn!("the runs are not in the index: {error}");
+        }
+    }
+
+    pub fn records(&self) -> Result<Vec<RunRecord>, CliError> {
         let read = |job: &Job| Ok(RunRecord::read(&RunFolder::open(&job.folder)?)?);
         self.jobs.iter().map(read).collect()
     }
@@ -172,7 +202,7 @@ fn refuse_occupied<'a>(
     Ok(())
 }
 
-fn show(comparison: &Comparison, format: Format) {
+pub fn show(comparison: &Comparison, format: Format) {
     match format {
         Format::Json => say!("{}", comparison.to_json()),
         Format::Markdown => say!("{}", markdown(comparison)),

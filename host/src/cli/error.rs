@@ -1,6 +1,7 @@
 //! What the command line answers when something is refused.
 
 use crate::fetch::FetchError;
+use crate::index::IndexError;
 use crate::planning::PlanError;
 use crate::plugin::LoadError;
 use crate::run::RunError;
@@ -27,6 +28,8 @@ pub enum CliError {
     Execute(#[from] ExecuteError),
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
     #[error("{0}")]
     Input(String),
     #[error("{path}: {source}")]

@@ -5,12 +5,18 @@ mod benchmarks;
 mod compare;
 mod data;
 mod error;
+mod metrics;
 mod output;
 mod plan_file;
 mod plugins;
 mod progress;
+mod report;
 mod reproduce;
 mod resolve;
+mod result_args;
+mod runs;
+mod tensorboard;
+mod tune;
 mod views;
 
 use clap::Parser;
@@ -47,7 +53,11 @@ fn carry_out(command: Command) -> Result<u8, CliError> {
         Command::Demo(args) => compare::demo(&args),
         Command::Run(args) => compare::run(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Report(args) => report::carry_out(&args),
         Command::Reproduce(args) => reproduce::carry_out(&args),
+        Command::Tune(args) => tune::carry_out(&args),
+        Command::Metrics(command) => metrics::carry_out(&command),
+        Command::Runs(args) => runs::carry_out(&args),
         Command::Plugins(command) => plugins::carry_out(&command),
         Command::Benchmarks(command) => benchmarks::carry_out(&command),
         Command::Data(command) => data::carry_out(&command),

@@ -17,7 +17,7 @@ pub fn carry_out(args: &ReproduceArgs) -> Result<u8, CliError> {
     let seeds = resolve::seeds(&args.seeds)?;
     let jobs = resolve::jobs(&args.jobs, args.threads)?;
     let arm = Arm::of(&row.method, &setup(row, args));
-    let runs = Runs::prepare(&[arm], &seeds, &args.output.out)?;
+    let runs = Runs::prepare(&[arm], &seeds, &args.output)?;
     runs.execute(jobs)?;
     let done = Reproduction::of(row, &runs.comparison()?);
     match args.output.format {

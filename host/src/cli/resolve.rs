@@ -24,6 +24,7 @@ pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
         preset: match args.preset.as_str() {
             "auto" => PresetChoice::Auto,
             "none" => PresetChoice::None,
+            file if file.ends_with(".toml") => PresetChoice::File(file.into()),
             name => PresetChoice::Named(name.into()),
         },
         data_dir: args.data_dir.clone(),
@@ -66,6 +67,7 @@ pub fn stream_options(flags: &StreamArgs) -> Result<StreamOptions, CliError> {
         class_order: flags.class_order.parse().map_err(wrong)?,
         eval_head: flags.eval_head.parse().map_err(wrong)?,
         validation: flags.validation,
+        score_on: flags.score_on.parse().map_err(wrong)?,
         online: flags.online,
         score_every: flags.score_every,
     })

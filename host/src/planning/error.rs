@@ -1,5 +1,6 @@
 //! Why a plan could not be made.
 
+use super::PresetFileError;
 use crate::plugin::LoadError;
 use crate::stream::{LockError, StreamError};
 use crate::worker::CallFault;
@@ -13,6 +14,8 @@ pub enum PlanError {
     Stream(#[from] StreamError),
     #[error(transparent)]
     Lock(#[from] LockError),
+    #[error(transparent)]
+    PresetFile(#[from] PresetFileError),
     #[error("a learner needs at least 1 thread, found 0; choose --threads 1 or more")]
     NoThreads,
     #[error("{method} has no preset `{found}`{hint}; it has: {known}")]

@@ -3,6 +3,7 @@
 //! written.
 
 mod error;
+mod preset_file;
 mod settings;
 
 use perdura_abi::manifest::{Description, Preset};
@@ -18,6 +19,7 @@ use crate::trainer::{check_declaration, context_of, declared, memory_of};
 use crate::worker::{Deadlines, Limits, NoServices, SpawnOptions, describe, spawn};
 
 pub use error::PlanError;
+pub use preset_file::{PresetFile, PresetFileError};
 pub use settings::{did_you_mean, list};
 
 /// What is wanted of some runs, before presets and defaults fill in the rest.
@@ -75,6 +77,8 @@ pub enum PresetChoice {
     None,
     /// See [`preset_name`].
     Named(String),
+    /// One that `perdura tune` has written.
+    File(PathBuf),
 }
 
 /// A plan and the file that carries it out.
@@ -114,6 +118,7 @@ pub fn plans_on(
         Capacity::Bytes(bytes) => MemorySize::Bytes(bytes),
     });
     let preset = choose_preset(&description, setup, memory)?;
+    let preset = preset.as_ref();
     let config = settings::config(&description, preset, &setup.set)?;
     let lock = setup.lock.as_deref().map(|path| Lock::read(path).map(|lock| (path, lock)));
     let lock = lock.transpose()?;
@@ -130,7 +135,7 @@ pub fn plans_on(
             arm: None,
             plugin: plugin_file(&found),
             config: config.clone(),
-            preset: preset.map(preset_used),
+            preset: preset.map(|preset| preset_used(preset, &setup.preset)),
             benchmark: benchmark.name.clone(),
             scenario: benchmark.scenario.to_string(),
             stream: stream_settings(&benchmark, &options),
@@ -181,11 +186,11 @@ pub fn preset_name(preset: &Preset) -> String {
     }
 }
 
-fn choose_preset<'d>(
-    description: &'d Description,
+fn choose_preset(
+    description: &Description,
     setup: &Setup,
     memory: Option<MemorySize>,
-) -> Result<Option<&'d Preset>, PlanError> {
+) -> Result<Option<Preset>, PlanError> {
     let presets = &description.presets;
     match &setup.preset {
         PresetChoice::None => Ok(None),
@@ -196,12 +201,13 @@ fn choose_preset<'d>(
             };
             let of_benchmark = || presets.iter().filter(|p| p.benchmark == setup.benchmark);
             let exact = of_benchmark().find(|p| p.memory.is_some() && p.memory == samples);
-            Ok(exact.or_else(|| of_benchmark().find(|p| p.memory.is_none())))
+            Ok(exact.or_else(|| of_benchmark().find(|p| p.memory.is_none())).cloned())
         }
+        PresetChoice::File(path) => Ok(Some(PresetFile::read(path, &description.id)?.preset)),
         PresetChoice::Named(name) => {
             let names: Vec<String> = presets.iter().map(preset_name).collect();
             match names.iter().position(|n| n == name) {
-                Some(index) => Ok(Some(&presets[index])),
+                Some(index) => Ok(Some(presets[index].clone())),
                 None => Err(PlanError::Preset {
                     method: description.id.clone(),
                     found: name.clone(),
@@ -213,9 +219,14 @@ fn choose_preset<'d>(
     }
 }
 
-fn preset_used(preset: &Preset) -> PresetUsed {
+fn preset_used(preset: &Preset, choice: &PresetChoice) -> PresetUsed {
     let (benchmark, source) = (preset.benchmark.clone(), preset.source.clone());
-    PresetUsed { name: preset_name(preset), benchmark, memory: preset.memory, source }
+    let name = match choice {
+        // Without its folder: the plan says what was run, not where somebody keeps files.
+        PresetChoice::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into(),
+        _ => preset_name(preset),
+    };
+    PresetUsed { name, benchmark, memory: preset.memory, source }
 }
 
 /// Options before the preset, the preset before the benchmark.
@@ -237,6 +248,7 @@ fn stream_settings(benchmark: &Benchmark, options: &StreamOptions) -> StreamSett
         class_order: benchmark.class_order.clone(),
         eval_head: benchmark.eval_head.to_string(),
         validation: options.validation,
+        score_on: options.score_on,
         online: options.online,
         score_every: benchmark.score_every,
         sha256: StreamContent::of(benchmark).sha256(),

@@ -22,6 +22,10 @@ pub enum RunError {
     Foreign { folder: PathBuf, found: String },
     #[error("{} is not the folder of a run: it has no plan.json", .0.display())]
     NotARun(PathBuf),
+    #[error("{} holds no run: expected folders with a plan.json at or below it", .0.display())]
+    NoRuns(PathBuf),
+    #[error("`{0}` is no tag: expected 1 to 64 of a-z, A-Z, 0-9, `-`, `_`, `.`")]
+    Tag(String),
     #[error("cannot {action} {}", .path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is damaged or was edited: {reason}", .path.display())]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::predictions::{After, Predictions, file_name};
 use super::{Event, Outcome, Resources, RunError, RunPlan, Summary, files};
 
-const PLAN: &str = "plan.json";
+pub(super) const PLAN: &str = "plan.json";
 const EVENTS: &str = "events.jsonl";
 const SUMMARY: &str = "summary.json";
 const RESOURCES: &str = "resources.json";
@@ -129,6 +129,11 @@ impl RunFolder {
     /// Writes resources, then the summary: a folder with a summary is complete.
     pub fn finish(&self, summary: &Summary, resources: &Resources) -> Result<(), RunError> {
         files::write(&self.path.join(RESOURCES), files::json_text(resources).as_bytes())?;
+        files::write(&self.path.join(SUMMARY), files::json_text(summary).as_bytes())
+    }
+
+    /// Replaces the summary of a run that has ended.
+    pub fn rewrite_summary(&self, summary: &Summary) -> Result<(), RunError> {
         files::write(&self.path.join(SUMMARY), files::json_text(summary).as_bytes())
     }
 

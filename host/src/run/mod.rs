@@ -7,6 +7,7 @@
 //! | `predictions/after-<i>.<view>.safetensors` | [`Predictions`] of a view | yes |
 //! | `summary.json` | [`Summary`]: outcome, matrices, metrics; written last | yes |
 //! | `resources.json` | [`Resources`]: time, memory, tier, machine, date | no |
+//! | `tags.txt` | words people gave the run | no |
 //! | `log.txt` | log lines of host and plugin | no |
 //!
 //! Nothing here trains, scores or prints: the trainer fills these types, `compare` reads them.
@@ -14,22 +15,28 @@
 mod error;
 mod event;
 mod files;
+mod find;
 mod folder;
 mod plan;
 mod predictions;
 mod resources;
 mod summary;
+mod tags;
 
 pub use error::RunError;
 pub use event::{Event, EventKind};
+pub use find::{find, readable};
 pub use folder::{RunFolder, Status};
-pub use plan::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
+pub use plan::{
+    HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings, memory_text,
+};
 pub use predictions::{ABSENT_CLASS, After, Predictions};
 pub use resources::{Machine, Resources, utc_text};
 pub use summary::{
     Fault, Grouping, LearnerEvent, Metrics, Networks, Outcome, ScenarioSummary, Summary,
     ViewSummary,
 };
+pub use tags::check_tag;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{RunError, files};
-use crate::stream::{ClassOrder, ParseOptionError, StreamOptions};
+use crate::stream::{ClassOrder, ParseOptionError, ScoreOn, StreamOptions};
 
 /// `plan.json`.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -79,6 +79,9 @@ pub struct StreamSettings {
     pub eval_head: String,
     /// Fraction of the training data held out.
     pub validation: f64,
+    /// Which samples are scored. Not written for the test part.
+    #[serde(default, skip_serializing_if = "is_test")]
+    pub score_on: ScoreOn,
     pub online: bool,
     /// Steps between two scores; `None` where scores come at boundaries.
     pub score_every: Option<u64>,
@@ -94,6 +97,15 @@ pub enum MemorySize {
     Bytes(u64),
 }
 
+/// For tables: `200`, `65536 bytes`, or `-` for none.
+pub fn memory_text(memory: Option<MemorySize>) -> String {
+    match memory {
+        None => "-".into(),
+        Some(MemorySize::Samples(samples)) => samples.to_string(),
+        Some(MemorySize::Bytes(bytes)) => format!("{bytes} bytes"),
+    }
+}
+
 /// The build of the host.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +113,10 @@ pub struct HostBuild {
     pub version: String,
     /// `None` where the binary was built outside a checkout.
     pub commit: Option<String>,
+}
+
+fn is_test(score_on: &ScoreOn) -> bool {
+    *score_on == ScoreOn::Test
 }
 
 impl StreamSettings {
@@ -113,6 +129,7 @@ impl StreamSettings {
             class_order: ClassOrder::List(self.class_order.clone()),
             eval_head: self.eval_head.parse()?,
             validation: self.validation,
+            score_on: self.score_on,
             online: self.online,
             score_every: self.score_every,
         })

@@ -106,6 +106,9 @@ pub struct Metrics {
     /// Share of the final predictions that fall into each experience's classes.
     pub task_recency: Option<Vec<f64>>,
     pub expected_calibration_error: Option<f64>,
+    /// Mean over the final predictions, in nats.
+    #[serde(default)]
+    pub negative_log_likelihood: Option<f64>,
 }
 
 /// Which experiences a learner took for similar.

@@ -33,6 +33,7 @@ pub fn plan(method: &str, seed: u64) -> RunPlan {
             class_order: (0..10).collect(),
             eval_head: "all".into(),
             validation: 0.0,
+            score_on: Default::default(),
             online: false,
             score_every: None,
             sha256: "cd".repeat(32),

@@ -9,6 +9,21 @@ use crate::stream::{Benchmark, Scenario};
 /// Accuracy on each experience.
 pub type Row = Vec<Option<f64>>;
 
+/// What of a stream the metrics depend on.
+pub struct StreamFacts {
+    /// Scenario of the training.
+    pub trained_in: Scenario,
+    /// Labels of each experience.
+    pub classes: Vec<Vec<u32>>,
+}
+
+impl StreamFacts {
+    pub fn of(benchmark: &Benchmark) -> StreamFacts {
+        let classes = benchmark.experiences.iter().map(|e| e.classes.clone()).collect();
+        StreamFacts { trained_in: benchmark.scenario, classes }
+    }
+}
+
 /// Scenarios in which a view is scored: a view that needs nothing gives Class-IL and, by masking the logits
 /// of other experiences, Task-IL from the same run.
 pub fn scenarios_of(benchmark: &Benchmark, view: &View) -> Vec<Scenario> {
@@ -43,7 +58,7 @@ pub fn accuracy_row(predictions: &Predictions, scenario: Scenario, experiences: 
 
 /// The scores of one view from its accuracies; `last` are the predictions behind the last row.
 pub fn summarise(
-    benchmark: &Benchmark,
+    facts: &StreamFacts,
     scenario: Scenario,
     matrix: AccuracyMatrix,
     last: Option<&Predictions>,
@@ -53,6 +68,7 @@ pub fn summarise(
         average_accuracy: metrics::final_accuracy(&matrix),
         average_incremental_accuracy: metrics::anytime_accuracy(&matrix),
         expected_calibration_error: last.and_then(|p| calibration(scenario, p)),
+        negative_log_likelihood: last.and_then(|p| likelihood(scenario, p)),
         ..Metrics::default()
     };
     let with_boundaries = || Metrics {
@@ -62,10 +78,11 @@ pub fn summarise(
         forward_transfer: metrics::forward_transfer(&matrix),
         forgetting_from_peak: metrics::forgetting_from_peak(&matrix),
         learning_accuracy: metrics::learning_accuracy(&matrix),
-        task_recency: last.and_then(|p| recency(benchmark, scenario, p)),
+        task_recency: last.and_then(|p| recency(&facts.classes, scenario, p)),
         expected_calibration_error: last.and_then(|p| calibration(scenario, p)),
+        negative_log_likelihood: last.and_then(|p| likelihood(scenario, p)),
     };
-    let metrics = match benchmark.scenario {
+    let metrics = match facts.trained_in {
         Scenario::TaskFree => without_boundaries(),
         _ => with_boundaries(),
     };
@@ -73,12 +90,11 @@ pub fn summarise(
     ScenarioSummary { scenario: scenario.to_string(), initial, matrix, metrics }
 }
 
-fn recency(benchmark: &Benchmark, scenario: Scenario, p: &Predictions) -> Option<Vec<f64>> {
+fn recency(blocks: &[Vec<u32>], scenario: Scenario, p: &Predictions) -> Option<Vec<f64>> {
     if scenario != Scenario::ClassIl {
         return None;
     }
-    let blocks: Vec<Vec<u32>> = benchmark.experiences.iter().map(|e| e.classes.clone()).collect();
-    metrics::task_recency(&records(p), &blocks)
+    metrics::task_recency(&records(p), blocks)
 }
 
 fn calibration(scenario: Scenario, p: &Predictions) -> Option<f64> {
@@ -88,6 +104,14 @@ fn calibration(scenario: Scenario, p: &Predictions) -> Option<f64> {
     }
     let labels: Vec<u32> = p.label.iter().map(|&label| u32::from(label)).collect();
     metrics::expected_calibration_error(&records(p), &labels)
+}
+
+/// The stored logarithm is of the softmax over all classes, too.
+fn likelihood(scenario: Scenario, p: &Predictions) -> Option<f64> {
+    match scenario {
+        Scenario::TaskIl => None,
+        _ => metrics::negative_log_likelihood(&records(p)),
+    }
 }
 
 fn records(p: &Predictions) -> Vec<Prediction> {

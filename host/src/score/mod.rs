@@ -3,6 +3,8 @@
 
 mod accuracy;
 mod predict;
+mod recompute;
 
-pub use accuracy::{Row, accuracy_row, scenarios_of, summarise};
+pub use accuracy::{Row, StreamFacts, accuracy_row, scenarios_of, summarise};
 pub use predict::{Around, ScoreFault, Scorer, ViewPredictions};
+pub use recompute::{Change, RecomputeError, Recomputed, recompute};

@@ -101,6 +101,9 @@ pub enum StreamError {
     )]
     ValidationEmpties { fraction: f64, held_out: usize, samples: usize, experience: usize },
 
+    #[error("--score-on validation: nothing is held out; choose --validation above 0")]
+    NothingHeldOut,
+
     #[error("{option} is 0; it must be at least 1")]
     Zero { option: &'static str },
 

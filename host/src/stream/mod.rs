@@ -37,7 +37,7 @@ pub use content::{ExperienceContent, Listed, StreamContent};
 pub use error::StreamError;
 pub use inspect::{ExperienceInspection, Inspection, inspect};
 pub use lock::{Lock, LockError, LockedStream};
-pub use options::{ClassOrder, EvalHead, ParseOptionError, StreamOptions};
+pub use options::{ClassOrder, EvalHead, ParseOptionError, ScoreOn, StreamOptions};
 pub use order::epoch_order;
 pub use recipe::{Construction, Recipe};
 pub use source::Source;

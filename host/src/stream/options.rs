@@ -22,6 +22,8 @@ pub struct StreamOptions {
     pub eval_head: EvalHead,
     /// Fraction of the training samples of each experience that is held out, 0 to below 1.
     pub validation: f64,
+    /// Which samples are scored.
+    pub score_on: ScoreOn,
     /// No second pass over a finished experience.
     pub online: bool,
     /// Steps between two scores of a task-free stream.
@@ -85,6 +87,18 @@ pub enum EvalHead {
     All,
     /// The classes of the experiences trained so far.
     Seen,
+}
+
+/// Which samples are scored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScoreOn {
+    /// The test part of the data set.
+    #[default]
+    Test,
+    /// The held-out training samples, for choosing hyper-parameters. The benchmark has no other test
+    /// part then.
+    Validation,
 }
 
 /// An option's text is not one of its values.
@@ -157,6 +171,22 @@ impl FromStr for EvalHead {
     }
 }
 
+impl FromStr for ScoreOn {
+    type Err = ParseOptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "test" => Ok(ScoreOn::Test),
+            "validation" => Ok(ScoreOn::Validation),
+            _ => Err(ParseOptionError {
+                option: "part to be scored",
+                expected: "`test` or `validation`",
+                text: text.to_owned(),
+            }),
+        }
+    }
+}
+
 impl fmt::Display for EvalHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -196,6 +226,14 @@ mod tests {
             assert_eq!(serde_json::to_value(head).unwrap(), head.to_string());
         }
         assert!("some".parse::<EvalHead>().unwrap_err().to_string().contains("`all` or `seen`"));
+    }
+
+    #[test]
+    fn parts_to_be_scored_are_read() {
+        assert_eq!("validation".parse(), Ok(ScoreOn::Validation));
+        assert_eq!("test".parse(), Ok(ScoreOn::default()));
+        let message = "train".parse::<ScoreOn>().unwrap_err().to_string();
+        assert_eq!(message, "`train` is no part to be scored; expected `test` or `validation`");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::circle::Circle;
-use super::{Benchmark, Samples, Scenario, StreamError, StreamOptions, circle, domains, split};
+use super::{
+    Benchmark, Samples, Scenario, ScoreOn, StreamError, StreamOptions, circle, domains, split,
+};
 use crate::augment::{ChannelStatistics, Pixels, ResizedCrop, SslAugment, TrainAugment};
 use crate::data::DataPair;
 
@@ -280,7 +282,11 @@ impl Recipe {
         if self.scenario == Scenario::TaskFree && matches!(samples, Samples::Transformed(_)) {
             return Err(StreamError::TaskFreeTransforms);
         }
-        let (experiences, validation) = split::hold_out(&data, parts, options.validation)?;
+        let (mut experiences, validation) = split::hold_out(&data, parts, options.validation)?;
+        let data = match options.score_on {
+            ScoreOn::Test => data,
+            ScoreOn::Validation => split::score_held_out(&data, &mut experiences, &validation)?,
+        };
         let benchmark = Benchmark {
             name: self.name.to_owned(),
             scenario: self.scenario,

@@ -1,5 +1,7 @@
 //! Cutting a data set by classes, and holding out samples for validation.
 
+use std::sync::Arc;
+
 use super::{Experience, StreamError};
 use crate::data::{DataPair, Dataset};
 use crate::rng::{keyed, shuffle};
@@ -97,6 +99,21 @@ pub(super) fn hold_out(
         validation.push(held_out);
     }
     Ok((experiences, validation))
+}
+
+/// Puts the held-out samples in place of the test part: the data set that comes back has no other.
+pub(super) fn score_held_out(
+    data: &DataPair,
+    experiences: &mut [Experience],
+    held_out: &[Vec<u32>],
+) -> Result<Arc<DataPair>, StreamError> {
+    for (experience, held_out) in experiences.iter_mut().zip(held_out) {
+        if held_out.is_empty() {
+            return Err(StreamError::NothingHeldOut);
+        }
+        experience.test.clone_from(held_out);
+    }
+    Ok(Arc::new(DataPair { test: data.train.clone(), ..data.clone() }))
 }
 
 /// One flag per sample of the data set.

@@ -242,6 +242,33 @@ fn validation_holds_out_a_fraction_that_no_seed_moves() {
 }
 
 #[test]
+fn held_out_samples_can_stand_in_for_the_test_part() {
+    for name in ["split-digits", "known-similarity-digits"] {
+        let options = StreamOptions { validation: 0.1, ..StreamOptions::default() };
+        let tested = build(name, None, &options, 0).unwrap();
+        let options = StreamOptions { score_on: ScoreOn::Validation, ..options };
+        let held_out = build(name, None, &options, 0).unwrap();
+        for (number, experience) in held_out.experiences.iter().enumerate() {
+            assert_eq!(experience.test, held_out.validation[number]);
+            assert_eq!(experience.train, tested.experiences[number].train, "training is the same");
+            for &id in &experience.test {
+                assert!(experience.train.binary_search(&id).is_err());
+                assert_eq!(held_out.test_image(id), tested.train_image(id));
+                assert_eq!(held_out.label(false, id), tested.label(true, id));
+            }
+        }
+        assert_ne!(StreamContent::of(&held_out).sha256(), StreamContent::of(&tested).sha256());
+    }
+}
+
+#[test]
+fn scoring_on_held_out_samples_needs_some() {
+    let options = StreamOptions { score_on: ScoreOn::Validation, ..StreamOptions::default() };
+    let message = build("split-digits", None, &options, 0).unwrap_err().to_string();
+    assert_eq!(message, "--score-on validation: nothing is held out; choose --validation above 0");
+}
+
+#[test]
 fn a_validation_fraction_that_leaves_nothing_is_refused() {
     let options = |validation| StreamOptions { validation, ..StreamOptions::default() };
     for wrong in [-0.1, 1.0, 1.5, f64::NAN] {

@@ -20,7 +20,9 @@ use crate::run::{
     After, Event, EventKind, Fault, LearnerEvent, Machine, Metrics, Outcome, Predictions,
     Resources, RunError, RunFolder, RunPlan, Summary, ViewSummary, utc_text,
 };
-use crate::score::{Around, Row, ScoreFault, Scorer, accuracy_row, scenarios_of, summarise};
+use crate::score::{
+    Around, Row, ScoreFault, Scorer, StreamFacts, accuracy_row, scenarios_of, summarise,
+};
 use crate::stream::{Benchmark, Scenario};
 use crate::worker::{LearnerPort, Tier, Usage};
 
@@ -192,9 +194,10 @@ impl<'a> Recorder<'a> {
         let truth: Vec<Option<u32>> = self.benchmark.experiences.iter().map(|e| e.group).collect();
         summary.grouping = self.growth.grouping(&truth);
         summary.growth = self.growth.networks();
+        let facts = StreamFacts::of(&self.benchmark);
         for Scores { view, scenario, matrix } in std::mem::take(&mut self.scores) {
             let last = self.last.get(&view);
-            let mut scores = summarise(&self.benchmark, scenario, matrix, last);
+            let mut scores = summarise(&facts, scenario, matrix, last);
             // The last row of a stream that broke off is not its end.
             if summary.scored_after_steps.is_some() && summary.outcome != Outcome::Finished {
                 scores.metrics = Metrics::default();

@@ -1,0 +1,205 @@
+//! Reports about made-up runs. What charts look like in a browser is tested over the built binary.
+
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use super::charts::charts;
+use super::*;
+use crate::compare::RunRecord;
+use crate::compare::tests::{example, failed, finished, view};
+use crate::run::{MemorySize, Outcome};
+
+fn runs(records: Vec<RunRecord>) -> Vec<ReportRun> {
+    let run = |(number, record): (usize, RunRecord)| ReportRun {
+        folder: PathBuf::from(format!("runs/{number}")),
+        record,
+        events: Vec::new(),
+    };
+    records.into_iter().enumerate().map(run).collect()
+}
+
+fn report(records: Vec<RunRecord>) -> Report {
+    Report { sections: Section::all(runs(records)), unread: Vec::new() }
+}
+
+#[test]
+fn sections_are_benchmarks_and_memory_sizes_of_one_method() {
+    let mut records = example();
+    let titles = |records: &[RunRecord]| {
+        report(records.to_vec()).sections.iter().map(Section::title).collect::<Vec<_>>()
+    };
+    assert_eq!(titles(&records), ["split-digits"]);
+    // Another method with another size is an arm of its own.
+    records.push(finished("a/x", 0, vec![view("main", 0.5)]));
+    records.last_mut().unwrap().plan.memory = Some(MemorySize::Samples(500));
+    assert_eq!(titles(&records), ["split-digits"]);
+    records.push(finished("a/x", 0, vec![view("main", 0.5)]));
+    records.push(finished("a/y", 0, vec![view("main", 0.5)]));
+    records.last_mut().unwrap().plan.memory = None;
+    records.push(finished("a/z", 0, vec![view("main", 0.5)]));
+    records.last_mut().unwrap().plan.benchmark = "known".into();
+    let expected = ["known", "split-digits, memory 200", "split-digits, memory 500"];
+    assert_eq!(titles(&records), expected);
+    let sections = report(records).sections;
+    let has = |section: &Section| section.runs.iter().any(|run| run.record.plan.method == "a/y");
+    assert!(has(&sections[1]) && has(&sections[2]) && !has(&sections[0]));
+}
+
+#[test]
+fn the_page_is_whole_and_escapes_what_comes_from_outside() {
+    let mut records = example();
+    records.push(failed("lab/<script>alert(1)</script>", 0));
+    if let Some(Outcome::Failed(fault)) =
+        records.last_mut().unwrap().summary.as_mut().map(|s| &mut s.outcome)
+    {
+        fault.message = "</script><b>bold".into();
+        fault.last_log = vec!["a & b".into()];
+    }
+    let page = write(&report(records), ReportFormat::Html);
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    assert!(!page.contains("<script>alert") && !page.contains("</script><b>"));
+    assert!(page.contains("a &amp; b"));
+    // Nothing is loaded: no element names an address.
+    for reference in ["src=\"", "<link", "@import", "url("] {
+        assert!(
+            !page
+                .replace(super::html::VEGA_EMBED, "")
+                .replace(super::html::VEGA, "")
+                .contains(reference),
+            "{reference}"
+        );
+    }
+    assert!(page.contains("72.33 ± 2.52 [70.00, 75.00]"));
+    assert!(page.contains("broken failed with seeds 0, 1: panic in observe"));
+}
+
+#[test]
+fn charts_have_names_of_their_own_and_one_colour_for_a_method() {
+    let mut records = example();
+    for record in &mut records {
+        for scores in
+            record.summary.iter_mut().flat_map(|s| &mut s.views).flat_map(|v| &mut v.scenarios)
+        {
+            scores.matrix = vec![vec![Some(0.9), Some(0.1)], vec![Some(0.5), Some(0.75)]];
+        }
+    }
+    let charts = charts(&report(records).sections[0]);
+    let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
+    let kinds = [
+        "Final accuracy",
+        "Accuracy over time",
+        "Forgetting of each experience",
+        "Plasticity against stability",
+        "Accuracy matrices",
+    ];
+    let of =
+        |scenario: &str| kinds.iter().map(move |k| format!("{k}, {scenario}")).collect::<Vec<_>>();
+    assert_eq!(titles, [of("class-il"), of("task-il")].concat());
+    let mut names: Vec<&str> = charts.iter().map(|chart| chart.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), charts.len());
+    let domain =
+        |chart: &charts::Chart| chart.spec.pointer("/encoding/color/scale/domain").cloned();
+    let expected = Some(serde_json::json!(["broken", "cls-er", "sgd"]));
+    assert_eq!((domain(&charts[0]), domain(&charts[1])), (expected.clone(), expected));
+}
+
+#[test]
+fn tidy_lines_hold_one_number_each() {
+    let mut records = vec![finished("a/x", 4, vec![view("main", 0.5)])];
+    let scores = &mut records[0].summary.as_mut().unwrap().views[0].scenarios[1];
+    scores.initial = vec![Some(0.1), None];
+    scores.matrix = vec![vec![Some(0.75), Some(0.25)]];
+    records[0].plan.arm = Some("x, \"slow\"".into());
+    let text = write(&report(records), ReportFormat::Csv);
+    let expected = [
+        "main,nothing,class-il,average_accuracy,,,0.5",
+        "main,nothing,class-il,accuracy,initial,0,0.1",
+        "main,nothing,class-il,accuracy,0,1,0.25",
+        ",,,seconds,,,1.5",
+    ];
+    for rest in expected {
+        let line = format!(r#"split-digits,200,a/x,"x, ""slow""",4,finished,{rest}"#);
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(!text.contains("accuracy,initial,1"), "undefined");
+}
+
+#[test]
+fn the_latex_table_has_bounds_apart_and_the_best_learners_bold() {
+    let mut records = example();
+    for (seed, accuracy) in [(0, 0.9), (1, 0.9), (2, 0.9)] {
+        let mut bound = view("main", accuracy);
+        bound.upper_bound = true;
+        records.push(finished("perdura/joint", seed, vec![bound]));
+    }
+    let text = write(&report(records), ReportFormat::Latex);
+    assert!(text.contains("cls-er & $\\mathbf{72.33 \\pm 2.52}$ & $17.67 \\pm 2.52$"), "{text}");
+    let rules: Vec<&str> =
+        text.lines().filter(|line| line.contains("rule")).map(str::trim).collect();
+    let expected = [
+        "\\toprule",
+        "\\cmidrule(lr){2-3} \\cmidrule(lr){4-5}",
+        "\\midrule",
+        "\\midrule",
+        "\\bottomrule",
+    ];
+    assert_eq!(rules, expected);
+    let (joint, sgd) = (text.find("  joint &").unwrap(), text.find("  sgd &").unwrap());
+    assert!(sgd < joint && text.contains("$90.00 \\pm 0.00$"), "{text}");
+}
+
+#[test]
+fn the_document_holds_comparison_and_runs() {
+    let text = write(&report(example()), ReportFormat::Json);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let section = &document["sections"][0];
+    assert_eq!(section["runs"].as_array().unwrap().len(), 8);
+    assert_eq!(section["comparison"]["rows"][2]["method"], "perdura/cls-er");
+    assert_eq!(section["runs"][0]["plan"]["method"], "lab/broken");
+}
+
+#[test]
+fn a_run_that_cannot_be_read_is_named_and_the_others_are_shown() {
+    let out = tempfile::tempdir().unwrap();
+    let create = |seed| {
+        crate::run::RunFolder::create(out.path(), &crate::run::tests::plan("a/x", seed)).unwrap()
+    };
+    let (_, damaged) = (create(0), create(1));
+    std::fs::write(damaged.path().join("summary.json"), "{").unwrap();
+    let report = Report::of(&[out.path().to_owned()]).unwrap();
+    assert_eq!(report.sections[0].runs.len(), 1);
+    assert!(report.unread[0].contains("summary.json is damaged"), "{:?}", report.unread);
+    assert!(write(&report, ReportFormat::Html).contains("Not read: "));
+    // One folder named twice is one.
+    let twice = Report::of(&[out.path().to_owned(), out.path().to_owned()]).unwrap();
+    assert_eq!(twice.sections[0].runs.len(), 1);
+}
+
+#[test]
+fn a_folder_without_runs_is_refused() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = Report::of(&[empty.path().to_owned()]).err().unwrap().to_string();
+    assert!(
+        error.ends_with("holds no run: expected folders with a plan.json at or below it"),
+        "{error}"
+    );
+}
+
+#[test]
+fn libraries_are_those_the_readme_names() {
+    let readme = include_str!("assets/README.md");
+    let files = [
+        ("vega.min.js", super::html::VEGA),
+        ("vega-lite.min.js", super::html::VEGA_LITE),
+        ("vega-embed.min.js", super::html::VEGA_EMBED),
+    ];
+    for (name, text) in files {
+        let digest = Sha256::digest(text.as_bytes());
+        let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let line = readme.lines().find(|line| line.starts_with(&format!("| `{name}`"))).unwrap();
+        assert!(line.contains(&hash), "{name}: {hash}");
+    }
+}
