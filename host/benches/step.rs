@@ -1,6 +1,6 @@
 //! What the host adds to a step of a learner that does nothing, batch 10 of MNIST shape, memory 200: with a draw of
-//! 128, and with the look-ahead of DualNet, 4 repeats of 2 self-supervised views of 16 samples; in process
-//! and through a worker, interleaved. Prints medians in microseconds.
+//! 128, and with the look-ahead of DualNet, 4 repeats of 2 self-supervised views of 16 samples; in process,
+//! through a worker and through a confined one, interleaved. Prints medians in microseconds.
 //!
 //! ```text
 //! cargo bench -p perdura --bench step
@@ -12,7 +12,7 @@ use perdura::memory::{Capacity, ReplayMemory};
 use perdura::run::{After, Fault};
 use perdura::stream::{Benchmark, Construction, Recipe, Scenario, StreamOptions};
 use perdura::trainer::{Desk, Ledger, Observer, Place, Trainer, World, declared};
-use perdura::worker::{LearnerPort, NoServices, SpawnOptions, in_process, run, spawn};
+use perdura::worker::{Confinement, LearnerPort, NoServices, SpawnOptions, in_process, run, spawn};
 use perdura_abi::message::{ContextMsg, CreateMsg, EventMsg};
 use perdura_sdk::prelude::*;
 use perdura_sdk::testing::root_of;
@@ -159,7 +159,7 @@ fn measure(what: &str, epochs: u32, config: serde_json::Value) {
         seed: 0,
         log_level: "error".into(),
     };
-    let (mut inside, mut outside, mut flat) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut inside, mut outside, mut confined, mut flat) = (vec![], vec![], vec![], vec![]);
     for _ in 0..REPETITIONS {
         let mut port = in_process(root_of::<Nothing>(), &create, &mut NoServices).expect("created");
         inside.push(train(&mut port, benchmark).0);
@@ -168,9 +168,14 @@ fn measure(what: &str, epochs: u32, config: serde_json::Value) {
         let (micros, speeds) = train(&mut port, benchmark);
         outside.push(micros);
         flat.push(speeds[speeds.len() - 1] / speeds[0]);
+        let confine = Some(Confinement::default());
+        let options = SpawnOptions { confine, ..options };
+        let mut port = spawn(&options, &create, &mut NoServices).expect("spawned");
+        confined.push(train(&mut port, benchmark).0);
     }
     println!("host overhead of a step ({what}, MNIST-shaped), median of {REPETITIONS}:");
     println!("  in process      {:6.1} us", median(inside));
     println!("  through worker  {:6.1} us", median(outside));
+    println!("  in the sandbox  {:6.1} us", median(confined));
     println!("  speed of the last experience over that of the first: {:.3}", median(flat));
 }

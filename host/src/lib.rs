@@ -45,6 +45,9 @@ pub mod worker;
 /// this first in `main`: a worker is the same program again, with the one argument `worker`.
 pub fn serve_if_worker() {
     if std::env::args_os().skip(1).eq(["worker"]) {
-        worker::run(|file| plugin::open_checked(file).map_err(|e| e.to_string()))
+        worker::run(|file| {
+            data::forget_digits().map_err(|error| format!("the bundled digits stay: {error}"))?;
+            plugin::open_checked(file).map_err(|error| error.to_string())
+        })
     }
 }

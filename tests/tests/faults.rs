@@ -81,7 +81,7 @@ fn all_fail(cases: &[Case], words: &str, expected: impl Fn(&Case, &Fault)) {
     }
 }
 
-/// What a fault of this way looks like in the tier `process`.
+/// What a fault of this way looks like in a process of the learner's own.
 fn looks_like(how: &str, fault: &Fault) {
     let last_words = || fault.last_log.iter().any(|line| line.contains("zoo: last words"));
     match how {
@@ -124,10 +124,18 @@ fn every_way(call: &'static str, at: u64) -> Vec<Case> {
 #[test]
 fn in_observe() {
     let mut cases = every_way("observe", 40);
-    cases.extend(["abort", "stack_overflow", "orphan"].map(|how| ("observe", how, 40)));
-    all_fail(&cases, "", |(call, how, at), fault| {
+    cases.extend(["abort", "stack_overflow"].map(|how| ("observe", how, 40)));
+    let expected = |(call, how, at): &Case, fault: &Fault| {
         looks_like(how, fault);
         assert_eq!((&*fault.call, fault.step), (*call, Some(*at)));
+    };
+    all_fail(&cases, "--require-sandbox", expected);
+    cases.push(("observe", "orphan", 40));
+    all_fail(&cases, "--isolation process", expected);
+    // In the sandbox there is no process to leave behind.
+    all_fail(&[("observe", "orphan", 40)], "--require-sandbox", |_, fault| {
+        assert_eq!(fault.kind, "returned an error");
+        assert!(fault.message.contains("Operation not permitted"), "{fault:?}");
     });
 }
 

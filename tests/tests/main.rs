@@ -1,6 +1,7 @@
 //! The tests of Perdura as its users meet it: the command, the shipped plugins, and plugins that misbehave.
 //! One program, so that everything is linked once.
 
+mod cheaters;
 mod cli;
 mod data_files;
 mod determinism;
@@ -11,6 +12,7 @@ mod golden_dualnet;
 mod growth;
 mod image_folders;
 mod journey;
+mod languages;
 mod loading;
 #[path = "../golden/reader.rs"]
 #[allow(dead_code)] // parts of it serve the tests of the methods themselves
@@ -19,4 +21,6 @@ mod report;
 mod reproduce;
 mod runs;
 mod streams;
+mod tiers;
+mod trust;
 mod tune;

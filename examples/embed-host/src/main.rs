@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for method in ["perdura/sgd", "perdura/er"] {
         for run in planning::plans(method, &setup, &[0, 1])? {
             let folder = RunFolder::create(out.path(), &run.plan)?;
-            trainer::execute(&ExecuteOptions::new(folder.path(), &run.found.path))?;
+            let options = ExecuteOptions::new(folder.path(), &run.found.path);
+            trainer::execute(&ExecuteOptions { tier: run.tier, ..options })?;
             records.push(RunRecord::read(&folder)?);
         }
     }

@@ -151,15 +151,25 @@ pub struct SetupArgs {
     /// A plugin file; repeatable. It takes precedence over the search path.
     #[arg(long = "plugin", value_name = "FILE")]
     pub plugins: Vec<PathBuf>,
-    /// Where the learner runs.
-    #[arg(long, default_value = "process")]
+    /// Where the learner runs. Where the kernel lacks what `sandbox` needs, it becomes `process` and the
+    /// results are marked.
+    #[arg(long, default_value = "sandbox")]
     pub isolation: Isolation,
+    /// Refuse to run a learner outside the sandbox.
+    #[arg(long)]
+    pub require_sandbox: bool,
+    /// File or folder that a learner in the sandbox may read besides the system's libraries; repeatable.
+    #[arg(long, value_name = "PATH")]
+    pub allow_read: Vec<PathBuf>,
     /// Device of the learner.
     #[arg(long, default_value = "flex")]
     pub device: String,
     /// Threads a learner may use.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// List of trusted plugins; by default `trust.lock` in the working folder, then the user's.
+    #[arg(long, value_name = "FILE")]
+    pub trust_lock: Option<PathBuf>,
     /// Refuse streams that are not in this file of `benchmarks lock`.
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
@@ -218,6 +228,12 @@ pub struct LimitArgs {
     /// CPU seconds of a worker.
     #[arg(long, value_name = "SECONDS")]
     pub cpu_limit: Option<u64>,
+    /// Largest file that a worker may write; its log is one.
+    #[arg(long, default_value = "1GiB", value_name = "BYTES")]
+    pub file_limit: String,
+    /// Files that a worker may have open.
+    #[arg(long, default_value_t = 1024, value_name = "N")]
+    pub descriptor_limit: u64,
 }
 
 #[derive(Args, Debug, Clone)]
@@ -246,6 +262,8 @@ pub enum Format {
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
+    /// In a process of its own that has given up its rights: no files, no network, no other processes.
+    Sandbox,
     /// In a process of its own.
     Process,
     /// In the run's process: trusted code and debuggers.
@@ -262,6 +280,8 @@ pub enum PluginsCommand {
     New(PluginNewArgs),
     /// Build a plugin crate and install it where the host finds it.
     Build(PluginBuildArgs),
+    /// Record the hash of a plugin: another file with its id is refused from then on.
+    Trust(PluginTrustArgs),
 }
 
 #[derive(Args, Debug)]
@@ -282,6 +302,22 @@ pub struct PluginInfoArgs {
     pub plugins: Vec<PathBuf>,
     #[arg(long, default_value = "text")]
     pub format: Format,
+}
+
+#[derive(Args, Debug)]
+pub struct PluginTrustArgs {
+    /// Method or file.
+    pub method: String,
+    /// A plugin file; repeatable.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+    /// Trust this public key of minisign for all plugins of the lab: a `.pub` file or its second line.
+    /// The plugin must be signed with it (`.minisig` beside the file).
+    #[arg(long, value_name = "FILE|KEY")]
+    pub key: Option<String>,
+    /// The list to write; by default `trust.lock` in the working folder if it is there, else the user's.
+    #[arg(long, value_name = "FILE")]
+    pub trust_lock: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -409,6 +445,8 @@ pub struct ExecuteArgs {
     pub data_dir: Option<PathBuf>,
     #[arg(long)]
     pub isolation: Isolation,
+    #[arg(long)]
+    pub allow_read: Vec<PathBuf>,
     #[command(flatten)]
     pub limits: LimitArgs,
 }

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::args::{CompareArgs, DemoArgs, Format, Isolation, OutputArgs, RunArgs, SetupArgs};
+use super::args::{CompareArgs, DemoArgs, Format, OutputArgs, RunArgs, SetupArgs};
 use super::error::CliError;
 use super::output::say;
 use super::plan_file;
@@ -123,7 +123,8 @@ impl Runs {
         let out = output.out.as_path();
         let mut resolved = Vec::new();
         for arm in arms {
-            for mut run in planning::plans(&arm.method, &resolve::setup(&arm.setup)?, seeds)? {
+            let setup = resolve::setup(&arm.setup)?;
+            for mut run in planning::plans(&arm.method, &setup, seeds)? {
                 run.plan.arm.clone_from(&arm.name);
                 resolved.push((run, &arm.setup));
             }
@@ -225,13 +226,14 @@ fn arguments(folder: &Path, run: &Resolved, setup: &SetupArgs) -> Vec<OsString> 
     if let Some(data_dir) = &setup.data_dir {
         arguments.extend(["--data-dir".into(), data_dir.into()]);
     }
-    let isolation = match setup.isolation {
-        Isolation::Process => "process",
-        Isolation::InProcess => "in-process",
-    };
+    for path in &setup.allow_read {
+        arguments.extend(["--allow-read".into(), path.into()]);
+    }
     let limits = &setup.limits;
     let mut option = |name: &str, value: String| arguments.extend([name.into(), value.into()]);
-    option("--isolation", isolation.into());
+    option("--isolation", run.tier.name().into());
+    option("--file-limit", limits.file_limit.clone());
+    option("--descriptor-limit", limits.descriptor_limit.to_string());
     option("--step-deadline", limits.step_deadline.to_string());
     option("--boundary-deadline", limits.boundary_deadline.to_string());
     if let Some(limit) = &limits.memory_limit {

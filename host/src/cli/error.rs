@@ -4,6 +4,7 @@ use crate::fetch::FetchError;
 use crate::index::IndexError;
 use crate::planning::PlanError;
 use crate::plugin::LoadError;
+use crate::plugin::trust::TrustError;
 use crate::run::RunError;
 use crate::scaffold::ScaffoldError;
 use crate::stream::{LockError, StreamError};
@@ -16,6 +17,8 @@ pub enum CliError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error(transparent)]
     Stream(#[from] StreamError),
     #[error(transparent)]

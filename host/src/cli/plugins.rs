@@ -2,18 +2,21 @@
 
 use perdura_abi::manifest::Description;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::{
-    Format, PluginBuildArgs, PluginInfoArgs, PluginListArgs, PluginNewArgs, PluginsCommand,
+    Format, PluginBuildArgs, PluginInfoArgs, PluginListArgs, PluginNewArgs, PluginTrustArgs,
+    PluginsCommand,
 };
 use super::benchmarks::json as pretty;
 use super::error::CliError;
 use super::output::say;
 use super::{DONE, REFUSED};
 use crate::planning::{description, list as listed, preset_name};
+use crate::plugin::trust::{self, Trust};
 use crate::plugin::{Found, SearchPath, inspect};
 use crate::scaffold::{self, BuildOptions, NewOptions, Sdk, Template};
+use crate::worker::{Confinement, lacking};
 
 pub fn carry_out(command: &PluginsCommand) -> Result<u8, CliError> {
     match command {
@@ -21,6 +24,7 @@ pub fn carry_out(command: &PluginsCommand) -> Result<u8, CliError> {
         PluginsCommand::Info(args) => info(args)?,
         PluginsCommand::New(args) => new(args)?,
         PluginsCommand::Build(args) => build(args)?,
+        PluginsCommand::Trust(args) => trusted(args)?,
     }
     Ok(DONE)
 }
@@ -53,15 +57,32 @@ fn list(args: &PluginListArgs) -> u8 {
     code
 }
 
-fn info(args: &PluginInfoArgs) -> Result<(), CliError> {
-    let as_file = Path::new(&args.method);
+/// The plugin that is meant by an id or a path.
+fn named(method: &str, plugins: &[PathBuf]) -> Result<Found, CliError> {
+    let as_file = Path::new(method);
     // An id is never absolute and never ends like this: a path to nothing is a missing file.
-    let names_file = as_file.is_absolute() || args.method.ends_with(".so");
-    let found = match names_file || as_file.is_file() {
+    let names_file = as_file.is_absolute() || method.ends_with(".so");
+    Ok(match names_file || as_file.is_file() {
         true => inspect(as_file)?,
-        false => SearchPath::from_env(&args.plugins).resolve(&args.method)?,
-    };
-    let description = description(&found)?;
+        false => SearchPath::from_env(plugins).resolve(method)?,
+    })
+}
+
+fn trusted(args: &PluginTrustArgs) -> Result<(), CliError> {
+    let found = named(&args.method, &args.plugins)?;
+    let list = trust::trust(&found, args.key.as_deref(), args.trust_lock.as_deref())?;
+    let Found { path, manifest, sha256 } = &found;
+    say!("{} {} is trusted: {}\nsha256 {sha256}", manifest.id, manifest.version, path.display());
+    say!("recorded in {}", list.display());
+    Ok(())
+}
+
+fn info(args: &PluginInfoArgs) -> Result<(), CliError> {
+    let found = named(&args.method, &args.plugins)?;
+    Trust::read(None)?.check(&found)?;
+    // Where the system can do it, looking at a plugin is as safe as running it.
+    let confine = lacking().is_empty().then(Confinement::default);
+    let description = description(&found, confine)?;
     if args.format == Format::Json {
         let document = json!({
             "manifest": found.manifest,

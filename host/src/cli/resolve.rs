@@ -10,7 +10,7 @@ use crate::memory::Capacity;
 use crate::planning::{PresetChoice, Setup, did_you_mean, list};
 use crate::stream::{self, StreamOptions};
 use crate::trainer::ExecuteOptions;
-use crate::worker::{Deadlines, Limits, Tier};
+use crate::worker::{Deadlines, Limits, Tier, lacking};
 
 /// The settings of a command line.
 pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
@@ -33,6 +33,10 @@ pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
         threads: args.threads,
         stream: stream_options(&args.stream)?,
         lock: args.lock.clone(),
+        tier: tier(args)?,
+        require_sandbox: args.require_sandbox,
+        allow_read: args.allow_read.clone(),
+        trust_lock: args.trust_lock.clone(),
         deadlines,
         limits,
     })
@@ -89,15 +93,57 @@ fn worker_limits(args: &LimitArgs) -> Result<(Deadlines, Limits), CliError> {
         save_load: boundary,
         ..Deadlines::default()
     };
-    let memory_bytes = match args.memory_limit.as_deref().map(str::parse::<Capacity>) {
-        None => None,
-        Some(Ok(Capacity::Bytes(bytes))) => Some(bytes),
-        Some(_) => {
-            return Err(CliError::input("--memory-limit: expected bytes such as 4GiB or 512MB"));
-        }
+    let bytes = |name: &str, text: &str| match text.parse::<Capacity>() {
+        Ok(Capacity::Bytes(bytes)) => Ok(bytes),
+        _ => Err(CliError::input(format!("{name} `{text}`: expected bytes such as 4GiB or 512MB"))),
     };
-    let limits = Limits { memory_bytes, cpu_seconds: args.cpu_limit, ..Limits::default() };
+    let memory_limit = args.memory_limit.as_deref();
+    let limits = Limits {
+        memory_bytes: memory_limit.map(|text| bytes("--memory-limit", text)).transpose()?,
+        cpu_seconds: args.cpu_limit,
+        file_bytes: Some(bytes("--file-limit", &args.file_limit)?),
+        descriptors: Some(args.descriptor_limit),
+    };
     Ok((deadlines, limits))
+}
+
+/// The tier of a command line: the sandbox becomes a mere process where the system has none, and says so once.
+pub fn tier(args: &SetupArgs) -> Result<Tier, CliError> {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    let wanted = tier_of(args.isolation);
+    let refused = |reason: &str| {
+        let text = format!("--require-sandbox: {reason}");
+        Err(CliError::input(text))
+    };
+    if wanted != Tier::Sandbox {
+        return match args.require_sandbox {
+            true => refused(&format!("--isolation {} is none", wanted.name())),
+            false => Ok(wanted),
+        };
+    }
+    let lacking = lacking();
+    if lacking.is_empty() {
+        return Ok(Tier::Sandbox);
+    }
+    let lacking = lacking.join("; ");
+    if args.require_sandbox {
+        return refused(&format!("this system lacks {lacking}"));
+    }
+    SAID.call_once(|| {
+        eprintln!(
+            "warning: this system lacks {lacking}\n  learners run in the tier `process`, and results \
+             say so; --require-sandbox refuses instead"
+        );
+    });
+    Ok(Tier::Process)
+}
+
+fn tier_of(isolation: Isolation) -> Tier {
+    match isolation {
+        Isolation::Sandbox => Tier::Sandbox,
+        Isolation::Process => Tier::Process,
+        Isolation::InProcess => Tier::InProcess,
+    }
 }
 
 /// The arguments with which the process of a run is started.
@@ -107,10 +153,8 @@ pub fn execute_options(args: &ExecuteArgs) -> Result<ExecuteOptions, CliError> {
         folder: args.folder.clone(),
         plugin: args.plugin.clone(),
         data_dir: args.data_dir.clone(),
-        tier: match args.isolation {
-            Isolation::Process => Tier::Process,
-            Isolation::InProcess => Tier::InProcess,
-        },
+        tier: tier_of(args.isolation),
+        allow_read: args.allow_read.clone(),
         deadlines,
         limits,
         tell: true,

@@ -46,6 +46,8 @@ pub struct Row {
     pub peak_pss_bytes: Spread,
     /// For learners that speak of groups, the same in all rows of a method.
     pub grouping: Option<GroupingSpread>,
+    /// Weakest tier in which a learner of these runs was kept, the same in all rows of a method.
+    pub tier: Option<String>,
     /// Networks over time, run by run in the order of seeds; empty for learners that do not say so.
     pub growth: Vec<Vec<Networks>>,
     /// The view by which the method is compared.

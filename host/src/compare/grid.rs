@@ -25,6 +25,20 @@ pub const NAME_COLUMNS: usize = 3;
 pub const LEGEND: &str = "mean ± standard deviation [95 % interval] over n seeds, accuracies and \
                           forgetting in percent; p: paired t-test, Holm-corrected";
 
+/// What the mark of a method means; `None` where no method has it.
+pub fn mark_legend(comparison: &Comparison) -> Option<String> {
+    let marked = comparison.rows.iter().filter(|row| row.is_marked());
+    let mut tiers: Vec<&str> = marked.filter_map(|row| row.tier.as_deref()).collect();
+    tiers.sort_unstable();
+    tiers.dedup();
+    (!tiers.is_empty()).then(|| {
+        format!(
+            "†: ran outside the sandbox (tier {}); honest only if its plugin is",
+            tiers.join(", ")
+        )
+    })
+}
+
 /// One line of a table.
 pub struct GridRow {
     pub cells: [String; 9],
@@ -89,8 +103,10 @@ pub fn printable(message: &str) -> String {
 fn result_cells(row: &Row, names: &Names<'_>) -> [String; 9] {
     let method = names.short(&row.method);
     let view = row.view.as_deref().unwrap_or("-");
+    let upper_bound = if row.upper_bound { " (upper bound)" } else { "" };
+    let mark = if row.is_marked() { " †" } else { "" };
     [
-        if row.upper_bound { format!("{method} (upper bound)") } else { method.to_owned() },
+        format!("{method}{upper_bound}{mark}"),
         if row.oracle { format!("{view} (oracle)") } else { view.to_owned() },
         row.scenario.clone(),
         row.n.to_string(),

@@ -1,7 +1,7 @@
 //! The comparison as Markdown, for README files.
 
 use super::Comparison;
-use super::grid::{GridRow, HEADER, LEGEND, NAME_COLUMNS, grid};
+use super::grid::{GridRow, HEADER, LEGEND, NAME_COLUMNS, grid, mark_legend};
 use super::sentences::{failure_sentences, pair_sentences, ranking_sentences};
 
 /// A table and, below it, pairs, failures and warnings as a list. Headline views are bold.
@@ -11,6 +11,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     let mut lines = vec![line(HEADER), line(rule)];
     lines.extend(rows.iter().map(|row| line(cells(row))));
     lines.push(format!("\n{LEGEND}."));
+    lines.extend(mark_legend(comparison).map(|legend| format!("\n{legend}.")));
     let mut items = pair_sentences(comparison);
     items.extend(ranking_sentences(comparison));
     items.extend(failure_sentences(comparison));

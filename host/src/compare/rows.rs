@@ -87,6 +87,7 @@ fn row(method: &MethodRuns<'_>, view: &ViewSummary, scenario: &str) -> Row {
         seconds: resource(|resources| Some(resources.seconds)),
         cpu_seconds: resource(|resources| Some(resources.cpu_seconds)),
         peak_pss_bytes: resource(|resources| resources.peak_pss_bytes.map(|bytes| bytes as f64)),
+        tier: tier(method),
         grouping: grouping(&scored),
         growth: growth(&scored),
         headline: method.headline().is_some_and(|headline| headline.view == view.view),
@@ -113,6 +114,7 @@ fn row_without_results(method: &MethodRuns<'_>) -> Row {
         seconds: none,
         cpu_seconds: none,
         peak_pss_bytes: none,
+        tier: tier(method),
         grouping: None,
         growth: Vec::new(),
         headline: true,
@@ -131,6 +133,24 @@ fn grouping(scored: &[(&RunRecord, &Metrics)]) -> Option<GroupingSpread> {
         ari: spread(ari_by_seed.iter().copied()),
         ari_by_seed,
     })
+}
+
+/// From the strongest to the weakest.
+const TIERS: [&str; 3] = ["sandbox", "process", "in-process"];
+
+fn tier(method: &MethodRuns<'_>) -> Option<String> {
+    let tiers = method.runs.iter().filter_map(|run| run.resources.as_ref()).map(|r| &r.tier);
+    // A tier that is not known is taken for the weakest.
+    let rank =
+        |tier: &&String| TIERS.iter().position(|known| known == *tier).unwrap_or(TIERS.len());
+    tiers.max_by_key(rank).cloned()
+}
+
+impl Row {
+    /// Whether what a learner did in these runs was not kept from it by a sandbox.
+    pub(super) fn is_marked(&self) -> bool {
+        self.tier.as_deref().is_some_and(|tier| tier != TIERS[0])
+    }
 }
 
 fn growth(scored: &[(&RunRecord, &Metrics)]) -> Vec<Vec<Networks>> {

@@ -3,7 +3,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
 
 use super::Comparison;
-use super::grid::{GridRow, HEADER, LEGEND, NAME_COLUMNS, grid};
+use super::grid::{GridRow, HEADER, LEGEND, NAME_COLUMNS, grid, mark_legend};
 use super::sentences::{failure_sentences, pair_sentences, ranking_sentences};
 
 /// Lines above, below and under the header only, in the notation of comfy-table's presets.
@@ -25,6 +25,7 @@ pub fn terminal(comparison: &Comparison, style: TerminalStyle) -> String {
     if rows.iter().any(|row| row.headline) {
         lines.push("*: the view by which the method is compared".to_owned());
     }
+    lines.extend(mark_legend(comparison));
     lines.extend(section(pair_sentences(comparison)));
     lines.extend(section(ranking_sentences(comparison)));
     lines.extend(section(failure_sentences(comparison)));

@@ -38,6 +38,7 @@ pub fn finished(method: &str, seed: u64, views: Vec<ViewSummary>) -> RunRecord {
         seconds: 1.5,
         cpu_seconds: 1.25,
         peak_pss_bytes: Some(50 << 20),
+        tier: "sandbox".into(),
         ledger: BTreeMap::new(),
         ..Resources::default()
     };

@@ -11,6 +11,7 @@ mod mnist;
 
 use std::path::{Path, PathBuf};
 
+pub use digits::forget as forget_digits;
 pub use error::DataError;
 pub use folder::{FolderOptions, load_folder, load_folder_in};
 pub use images::Images;

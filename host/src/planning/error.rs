@@ -2,6 +2,7 @@
 
 use super::PresetFileError;
 use crate::plugin::LoadError;
+use crate::plugin::trust::TrustError;
 use crate::stream::{LockError, StreamError};
 use crate::worker::CallFault;
 
@@ -10,6 +11,13 @@ use crate::worker::CallFault;
 pub enum PlanError {
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(
+        "{id} is a program of its own, which cannot run in the tier `{tier}`\n  \
+         remedy: --isolation process"
+    )]
+    Foreign { id: String, tier: &'static str },
     #[error(transparent)]
     Stream(#[from] StreamError),
     #[error(transparent)]

@@ -9,14 +9,17 @@ mod settings;
 use perdura_abi::manifest::{Description, Preset};
 use perdura_abi::message::{CreateMsg, InsertionPolicy};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::memory::Capacity;
-use crate::plugin::{Cache, Found, LoadError, SearchPath, describe_cached};
+use crate::plugin::trust::Trust;
+use crate::plugin::{Found, LoadError, SearchPath, describe_cached, is_worker_file, spawn_options};
 use crate::run::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
 use crate::stream::{Benchmark, Lock, Source, StreamContent, StreamError, StreamOptions};
 use crate::trainer::{check_declaration, context_of, declared, memory_of};
-use crate::worker::{Deadlines, Limits, NoServices, SpawnOptions, describe, spawn};
+use crate::worker::{
+    Confinement, Deadlines, Limits, NoServices, SpawnOptions, Tier, describe, spawn,
+};
 
 pub use error::PlanError;
 pub use preset_file::{PresetFile, PresetFileError};
@@ -43,6 +46,14 @@ pub struct Setup {
     pub stream: StreamOptions,
     /// A lock file that every stream must be in.
     pub lock: Option<PathBuf>,
+    /// Where learners run. One in another language runs in the tier `process` instead of the sandbox.
+    pub tier: Tier,
+    /// Whether it may not.
+    pub require_sandbox: bool,
+    /// Further files and folders that a learner in the sandbox may read.
+    pub allow_read: Vec<PathBuf>,
+    /// The list of trusted plugins; those of the working folder and of the user where it is `None`.
+    pub trust_lock: Option<PathBuf>,
     pub deadlines: Deadlines,
     pub limits: Limits,
 }
@@ -62,9 +73,20 @@ impl Setup {
             threads: 1,
             stream: StreamOptions::default(),
             lock: None,
+            tier: Tier::strongest(),
+            require_sandbox: false,
+            allow_read: Vec::new(),
+            trust_lock: None,
             deadlines: Deadlines::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Setup {
+    fn confinement(&self, tier: Tier) -> Option<Confinement> {
+        let confined = tier == Tier::Sandbox;
+        confined.then(|| Confinement::new(&self.device, &self.allow_read))
     }
 }
 
@@ -86,6 +108,8 @@ pub enum PresetChoice {
 pub struct Resolved {
     pub plan: RunPlan,
     pub found: Found,
+    /// Where its learner runs.
+    pub tier: Tier,
 }
 
 /// Plans for one method on a shipped benchmark, one per seed.
@@ -112,7 +136,9 @@ pub fn plans_on(
         return Err(PlanError::NoThreads);
     }
     let found = SearchPath::from_env(&setup.plugins).resolve(method)?;
-    let description = description(&found)?;
+    Trust::read(setup.trust_lock.as_deref())?.check(&found)?;
+    let tier = tier_of(&found, setup)?;
+    let description = description(&found, setup.confinement(tier))?;
     let memory = setup.memory.map(|capacity| match capacity {
         Capacity::Samples(samples) => MemorySize::Samples(samples as u64),
         Capacity::Bytes(bytes) => MemorySize::Bytes(bytes),
@@ -148,17 +174,33 @@ pub fn plans_on(
         };
         plan.policy = match resolved.first() {
             Some(first) => first.plan.policy,
-            None => try_out(&plan, &found, &benchmark, setup)?,
+            None => try_out(&plan, &found, &benchmark, (setup, tier))?,
         };
-        resolved.push(Resolved { plan, found: found.clone() });
+        resolved.push(Resolved { plan, found: found.clone(), tier });
     }
     Ok(resolved)
 }
 
-/// The described part of a plugin's manifest, asked in a worker or remembered.
-pub fn description(found: &Found) -> Result<Description, LoadError> {
-    describe_cached(found, |file: &Path| {
-        let description = describe(&SpawnOptions::new(file)).map_err(|fault| fault.to_string())?;
+/// Where a learner of this plugin runs.
+fn tier_of(found: &Found, setup: &Setup) -> Result<Tier, PlanError> {
+    if !is_worker_file(&found.path) {
+        return Ok(setup.tier);
+    }
+    let id = found.manifest.id.clone();
+    match (setup.tier, setup.require_sandbox) {
+        (Tier::InProcess, _) => Err(PlanError::Foreign { id, tier: "in-process" }),
+        (_, true) => Err(PlanError::Foreign { id, tier: "sandbox" }),
+        _ => Ok(Tier::Process),
+    }
+}
+
+/// The described part of a plugin's manifest, remembered or asked in a worker, which may be confined.
+pub fn description(found: &Found, confine: Option<Confinement>) -> Result<Description, LoadError> {
+    describe_cached(found, || {
+        let options = spawn_options(found).map_err(|error| error.to_string())?;
+        let confine = confine.filter(|_| !is_worker_file(&found.path));
+        let options = SpawnOptions { confine, ..options };
+        let description = describe(&options).map_err(|fault| fault.to_string())?;
         serde_json::to_string(&description).map_err(|e| e.to_string())
     })
 }
@@ -261,12 +303,11 @@ fn try_out(
     plan: &RunPlan,
     found: &Found,
     benchmark: &Benchmark,
-    setup: &Setup,
+    (setup, tier): (&Setup, Tier),
 ) -> Result<Option<InsertionPolicy>, PlanError> {
     let method = plan.method.clone();
-    let (deadlines, limits) = (setup.deadlines, setup.limits);
-    let file = Cache::from_env().copy(found)?;
-    let options = SpawnOptions { deadlines, limits, ..SpawnOptions::new(file) };
+    let (deadlines, limits, confine) = (setup.deadlines, setup.limits, setup.confinement(tier));
+    let options = SpawnOptions { deadlines, limits, confine, ..spawn_options(found)? };
     let create = CreateMsg {
         config: plan.config.clone(),
         context: context_of(plan, benchmark),

@@ -81,6 +81,11 @@ pub enum LoadError {
         path.display())]
     BadManifest { path: PathBuf, expected: String, found: String },
 
+    // Worker file.
+    #[error("not a worker file: {}\n  expected: {expected}\n  found: {found}\n  \
+         remedy: see host/src/plugin/worker_file.rs for an example", path.display())]
+    BadWorkerFile { path: PathBuf, expected: String, found: String },
+
     // ABI gate.
     #[error("plugin {id} was built for another version of the boundary: {}\n  \
          expected: ABI {expected}\n  found: ABI {found}\n  \
@@ -152,6 +157,7 @@ impl LoadError {
             LoadError::Damaged { .. } => "damaged",
             LoadError::NoManifest { .. } => "no-manifest",
             LoadError::BadManifest { .. } => "bad-manifest",
+            LoadError::BadWorkerFile { .. } => "bad-worker-file",
             LoadError::AbiMismatch { .. } => "abi-mismatch",
             LoadError::AbiStableMismatch { .. } => "abi-stable-mismatch",
             LoadError::TargetMismatch { .. } => "target-mismatch",

@@ -10,6 +10,9 @@
 //! 5. [`OpenPlugin::describe`] asks the plugin about itself; [`describe_cached`] has a child
 //!    process do it once per content.
 //!
+//! Beside these: [`trust`] says which file may carry which id, and a `NAME.toml` names a learner in another
+//! language ([`is_worker_file`]).
+//!
 //! Each stage has its own errors in [`LoadError`]. Steps 1 to 3 never run foreign code.
 //!
 //! ```no_run
@@ -37,6 +40,8 @@ mod open;
 mod search;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trust;
+mod worker_file;
 
 pub use cache::{Cache, sha256_of};
 pub(crate) use cache::{cache_folder, write_whole};
@@ -44,6 +49,7 @@ pub use describe::{describe_cached, describe_cached_in};
 pub use error::LoadError;
 pub use manifest::{is_valid_id, is_valid_part};
 pub use search::{PATH_VARIABLE, Refused, Scan, SearchPath, user_folder};
+pub use worker_file::{is_worker_file, spawn_options};
 
 /// A file that can be loaded as far as its bytes tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +83,9 @@ pub struct OpenPlugin {
 
 /// Reads and checks a file without running any of it.
 pub fn inspect(path: &Path) -> Result<Found, LoadError> {
+    if is_worker_file(path) {
+        return worker_file::inspect(path);
+    }
     let bytes = read(path)?;
     let manifest = check(path, &bytes)?;
     Ok(Found { path: path.to_owned(), manifest, sha256: sha256_of(&bytes) })
@@ -84,6 +93,9 @@ pub fn inspect(path: &Path) -> Result<Found, LoadError> {
 
 /// The checks of [`inspect`] without the hash.
 fn inspect_unhashed(path: &Path) -> Result<StaticManifest, LoadError> {
+    if is_worker_file(path) {
+        return Ok(worker_file::inspect(path)?.manifest);
+    }
     check(path, &read(path)?)
 }
 

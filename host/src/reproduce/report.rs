@@ -143,6 +143,7 @@ mod tests {
             seconds: none,
             cpu_seconds: none,
             peak_pss_bytes: none,
+            tier: None,
             grouping: None,
             growth: Vec::new(),
             headline: true,

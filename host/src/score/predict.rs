@@ -4,6 +4,7 @@
 use perdura_abi::buffer::MessageBuf;
 use perdura_abi::message::{ContextMsg, CreateMsg, PredictMsg, PredictReply, View, ViewNeeds};
 use perdura_abi::table::{AbiError, HostOp, Message, Op};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 use crate::metrics::{Prediction, Truth};
@@ -156,7 +157,8 @@ impl Scorer {
             })
             .collect();
         let mut order: Vec<u32> = (0..samples.len() as u32).collect();
-        shuffle(&mut keyed(self.seed, "test-order", &[after_number(after)]), &mut order);
+        let key = order_key(samples.iter().map(|s| self.benchmark.label(false, s.id)));
+        shuffle(&mut keyed(self.seed, "test-order", &[after_number(after), key]), &mut order);
         let seen = match (self.benchmark.eval_head, after) {
             (EvalHead::Seen, After::Experience(index)) => Some(self.benchmark.seen_classes(index)),
             (EvalHead::Seen, After::Step(step)) => Some(self.benchmark.seen_after_steps(step)),
@@ -271,6 +273,17 @@ impl Scorer {
         columns.top_probability[place] = row.top_probability;
         columns.true_log_probability[place] = row.true_log_probability;
     }
+}
+
+/// Part of the key of the order of test samples: their labels, which no learner is given.
+///
+/// The seed alone would not do. A learner can find it by trying small numbers until one gives the seed
+/// of its own `create`, and an order made from it would then tell the experience of every test sample.
+pub fn order_key(labels: impl Iterator<Item = u32>) -> u64 {
+    let mut hash = Sha256::new();
+    labels.for_each(|label| hash.update(label.to_le_bytes()));
+    let digest = hash.finalize();
+    u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
 }
 
 fn after_number(after: After) -> u64 {

@@ -15,12 +15,13 @@ use super::recorder::{Lines, Recorder};
 use super::world::World;
 use super::{Desk, Trainer, check_declaration, stored_fault};
 use crate::memory::{Capacity, ReplayMemory};
-use crate::plugin::{self, Cache, Found, LoadError};
+use crate::plugin::{self, Found, LoadError};
 use crate::run::{Fault, MemorySize, Outcome, RunError, RunFolder, RunPlan};
 use crate::score::Scorer;
 use crate::stream::{self, Benchmark, StreamContent, StreamError};
 use crate::worker::{
-    CallFault, Deadlines, LearnerPort, Limits, NoServices, SpawnOptions, Tier, in_process, spawn,
+    CallFault, Confinement, Deadlines, LearnerPort, Limits, NoServices, SpawnOptions, Tier,
+    in_process, spawn,
 };
 
 /// Where and how a run is executed; nothing of this changes its result.
@@ -30,6 +31,8 @@ pub struct ExecuteOptions {
     pub plugin: PathBuf,
     pub data_dir: Option<PathBuf>,
     pub tier: Tier,
+    /// Further files and folders that a learner in the tier `sandbox` may read.
+    pub allow_read: Vec<PathBuf>,
     pub deadlines: Deadlines,
     pub limits: Limits,
     /// Tell progress on standard output, one JSON text per line.
@@ -37,13 +40,14 @@ pub struct ExecuteOptions {
 }
 
 impl ExecuteOptions {
-    /// The run in this folder, in a worker of its own, without limits, silently.
+    /// The run in this folder, in the strongest tier of this system, without limits, silently.
     pub fn new(folder: impl Into<PathBuf>, plugin: impl Into<PathBuf>) -> Self {
         ExecuteOptions {
             folder: folder.into(),
             plugin: plugin.into(),
             data_dir: None,
-            tier: Tier::Process,
+            tier: Tier::strongest(),
+            allow_read: Vec::new(),
             deadlines: Deadlines::default(),
             limits: Limits::default(),
             tell: false,
@@ -161,13 +165,14 @@ impl Opener<'_> {
     pub fn open(&mut self, create: &CreateMsg) -> Result<Box<dyn LearnerPort>, CallFault> {
         self.opened += 1;
         match self.options.tier {
-            Tier::Process => {
-                let file = Cache::from_env().copy(self.found).map_err(load_fault)?;
+            tier @ (Tier::Sandbox | Tier::Process) => {
+                let own = plugin::spawn_options(self.found).map_err(load_fault)?;
                 let ExecuteOptions { deadlines, limits, .. } = self.options.clone();
                 let threads = create.context.threads;
                 let log = Some(self.log.clone());
-                let spawned =
-                    SpawnOptions { threads, deadlines, limits, log, ..SpawnOptions::new(file) };
+                let (device, further) = (&create.context.device, &self.options.allow_read);
+                let confine = (tier == Tier::Sandbox).then(|| Confinement::new(device, further));
+                let spawned = SpawnOptions { threads, deadlines, limits, confine, log, ..own };
                 Ok(Box::new(spawn(&spawned, create, &mut LogOnly)?))
             }
             Tier::InProcess => {

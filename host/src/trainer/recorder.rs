@@ -210,7 +210,7 @@ impl<'a> Recorder<'a> {
             seconds,
             cpu_seconds: cpu_seconds_with_children(),
             peak_pss_bytes: self.peak_pss_bytes,
-            tier: tier_name(self.tier).into(),
+            tier: self.tier.name().into(),
             machine: Machine::here(),
             started: utc_text(started),
             ledger: ledger.seconds(seconds),
@@ -351,13 +351,6 @@ impl Observer for Recorder<'_> {
             experiences,
             steps_per_second: place.step as f64 / begun.elapsed().as_secs_f64(),
         });
-    }
-}
-
-fn tier_name(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Process => "process",
-        Tier::InProcess => "in-process",
     }
 }
 

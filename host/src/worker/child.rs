@@ -15,6 +15,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::FaultKind;
+use super::spawn::open_log;
 
 /// What a worker may take. `None` leaves the host's own limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct Log {
     pub path: PathBuf,
     /// What was in the file before this worker began.
     pub start_bytes: u64,
+    /// File that it is added to when the worker has ended.
+    pub append_to: Option<PathBuf>,
 }
 
 const LOG_LINES: usize = 20;
@@ -106,6 +109,7 @@ impl WorkerChild {
         if self.ended.is_none() {
             let _ = kill_process_group(self.pid, Signal::KILL);
             self.ended = Some(self.child.wait()?);
+            self.log.append();
         }
         Ok(self.ended.expect("set above"))
     }
@@ -151,6 +155,19 @@ impl Limits {
 }
 
 impl Log {
+    /// Adds it where it belongs. A log that cannot be written costs no run its result.
+    fn append(&mut self) {
+        let Some(path) = self.append_to.take() else { return };
+        let copied = File::open(&self.path).and_then(|mut own| {
+            // What is empty makes no file.
+            let bytes = own.metadata()?.len();
+            if bytes > 0 { io::copy(&mut own, &mut open_log(&path)?) } else { Ok(0) }
+        });
+        if let Err(error) = copied {
+            tracing::warn!("what a worker printed is lost: {error}");
+        }
+    }
+
     fn last_lines(&self) -> io::Result<Vec<String>> {
         let mut file = File::open(&self.path)?;
         let len = file.metadata()?.len();

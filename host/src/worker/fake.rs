@@ -89,6 +89,7 @@ fn obey(header: &Value, message: Message<'_>, host: HostHandle<'_>) -> Result<Re
             std::fs::write("large", vec![0; 2 << 20]).unwrap();
             Ok(Reply::default())
         }
+        "try" => Ok(answer(&attempt(&header["what"], &header["with"]))),
         "surroundings" => Ok(answer(&surroundings())),
         "spin" => loop {
             std::hint::spin_loop();
@@ -99,6 +100,50 @@ fn obey(header: &Value, message: Message<'_>, host: HostHandle<'_>) -> Result<Re
 
 fn descendant() -> u32 {
     std::process::Command::new("sleep").arg("1000").spawn().unwrap().id()
+}
+
+/// Does something that not every worker may. The answer has the number of the system's error, 0 for none.
+fn attempt(what: &Value, with: &Value) -> Value {
+    use rustix::process::{Resource, Signal, getppid, kill_process, setrlimit};
+    use std::fs::{File, OpenOptions};
+    let with = with.as_str().unwrap_or_default();
+    let host = getppid().expect("a worker has a host");
+    let outcome: std::io::Result<()> = match what.as_str().unwrap() {
+        "read" => std::fs::read(with).map(drop),
+        "list" => std::fs::read_dir(with).map(drop),
+        "write" => OpenOptions::new().write(true).open(with).map(drop),
+        "create" => File::create(with).map(drop),
+        "remove" => std::fs::remove_file(with),
+        "lock" => File::open(with).and_then(|file| file.lock()),
+        "run" => std::process::Command::new(with).status().map(drop),
+        "connect" => std::os::unix::net::UnixStream::connect(with).map(drop),
+        "listen" => std::net::UdpSocket::bind("127.0.0.1:0").map(drop),
+        "signal-host" => kill_process(host, Signal::CONT).map_err(Into::into),
+        "trace-host" => {
+            const SEIZE: usize = 0x4206;
+            // SAFETY: the call takes four numbers; a host that is seized runs on.
+            let failed =
+                unsafe { libc::syscall(libc::SYS_ptrace, SEIZE, host.as_raw_nonzero(), 0, 0) };
+            if failed == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        }
+        "lower-a-limit" => {
+            let limit = rustix::process::getrlimit(Resource::Core);
+            setrlimit(Resource::Core, limit).map_err(Into::into)
+        }
+        "outlive-host" => {
+            rustix::process::set_parent_process_death_signal(None).map_err(Into::into)
+        }
+        "thread" => std::thread::Builder::new().spawn(|| {}).map(|thread| thread.join().unwrap()),
+        other => panic!("the fake cannot try `{other}`"),
+    };
+    json!({ "error": outcome.err().map_or(0, |error| error.raw_os_error().unwrap_or(-1)) })
+}
+
+/// What the descriptors of this process stand for, in no order.
+fn descriptors() -> Vec<String> {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let target = |entry: std::fs::DirEntry| std::fs::read_link(entry.path()).ok();
+    open.filter_map(target).map(|path| path.display().to_string()).collect()
 }
 
 fn surroundings() -> Value {
@@ -115,6 +160,7 @@ fn surroundings() -> Value {
         "entries": entries.map(|name| name.into_string().unwrap()).collect::<Vec<_>>(),
         "stdin_bytes": stdin.len(),
         "descriptors": limit,
+        "open": descriptors(),
     })
 }
 

@@ -4,7 +4,6 @@ use perdura_abi::MessageBuf;
 use perdura_abi::buffer::{ALIGNMENT_BYTES, Slot};
 use perdura_abi::message::CancelledReply;
 use perdura_abi::table::{AbiError, ErrorKind, HostOp};
-use std::path::Path;
 use std::time::Duration;
 
 use super::port::HostServices;
@@ -49,8 +48,12 @@ impl Link {
     }
 
     /// Exchanges greetings; the worker opens the plugin in between.
-    pub fn greet(&mut self, plugin: &Path, watch: &mut Watch<'_>) -> Result<Greeting, WireError> {
-        let hello = MessageBuf::of_header(&HostHello { plugin: plugin.to_path_buf() });
+    pub fn greet(
+        &mut self,
+        hello: &HostHello,
+        watch: &mut Watch<'_>,
+    ) -> Result<Greeting, WireError> {
+        let hello = MessageBuf::of_header(hello);
         self.wire.send((Kind::Hello, VERSION), hello.header(), (&[], (0, 0)), watch)?;
         let (head, _) = self.wire.receive(self.outbox.size_bytes(), watch)?;
         Ok(match (head.kind, head.number) {

@@ -6,11 +6,14 @@
 //! them as [`HostServices`]. Whatever goes wrong with a learner comes back as one [`CallFault`].
 //!
 //! A worker is this binary again (`perdura worker`, not listed in the help). [`protocol`] documents what
-//! host and worker say to each other, well enough to write a worker in another language.
+//! host and worker say to each other, well enough to write a worker in another language. [`Confinement`]
+//! is what a worker gives up before it opens a plugin; `THREATS.md` says what that is good for.
 //!
-//! `unsafe` is found in two files: `shared.rs` (mapped memory) and `serve.rs` (the exit of a worker).
+//! `unsafe` is found in two files: `shared.rs` (mapped memory) and `serve.rs` (the beginning and the exit of a
+//! worker).
 
 mod child;
+mod confine;
 mod fault;
 mod in_process;
 mod link;
@@ -30,6 +33,7 @@ mod fake;
 mod tests;
 
 pub use child::Limits;
+pub use confine::{Confinement, lacking};
 pub use fault::{CallFault, FaultKind};
 pub use in_process::{InProcessPort, in_process};
 pub use port::{HostServices, LearnerPort, NoServices, Tier};

@@ -33,10 +33,28 @@ pub trait LearnerPort: Send {
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
+    /// A process of its own that has given up its rights.
+    Sandbox,
     /// A process of its own.
     Process,
     /// The run's own process: for trusted code and debuggers.
     InProcess,
+}
+
+impl Tier {
+    /// The strongest tier that this system has.
+    pub fn strongest() -> Tier {
+        if super::lacking().is_empty() { Tier::Sandbox } else { Tier::Process }
+    }
+
+    /// As in results and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Sandbox => "sandbox",
+            Tier::Process => "process",
+            Tier::InProcess => "in-process",
+        }
+    }
 }
 
 /// What the host answers while a learner is being called.

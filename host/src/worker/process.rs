@@ -2,13 +2,12 @@
 
 use perdura_abi::MessageBuf;
 use perdura_abi::table::Op;
-use std::path::Path;
 use std::time::Duration;
 
 use super::child::{WorkerChild, verdict};
 use super::link::{Greeting, Link, Task};
 use super::port::{HostServices, LearnerPort, Tier};
-use super::protocol::Kind;
+use super::protocol::{HostHello, Kind};
 use super::watch::Watch;
 use super::wire::WireError;
 use super::{CallFault, FaultKind, Usage};
@@ -66,6 +65,7 @@ pub struct WorkerPort {
     /// Why the worker is gone.
     ended: Option<CallFault>,
     child: WorkerChild,
+    tier: Tier,
 }
 
 impl LearnerPort for WorkerPort {
@@ -82,7 +82,7 @@ impl LearnerPort for WorkerPort {
     }
 
     fn tier(&self) -> Tier {
-        Tier::Process
+        self.tier
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -92,7 +92,7 @@ impl LearnerPort for WorkerPort {
 
 impl WorkerPort {
     pub(super) fn new(child: WorkerChild, link: Link, deadlines: Deadlines) -> Self {
-        WorkerPort { link, deadlines, in_call: false, ended: None, child }
+        WorkerPort { link, deadlines, in_call: false, ended: None, child, tier: Tier::Process }
     }
 
     /// Number of the worker's process, which is also that of its process group.
@@ -104,12 +104,15 @@ impl WorkerPort {
         self.deadlines
     }
 
-    /// Exchanges greetings; the worker opens the plugin in between.
-    pub(super) fn greet(&mut self, plugin: &Path) -> Result<(), CallFault> {
+    /// Exchanges greetings; the worker confines itself and opens the plugin in between.
+    pub(super) fn greet(&mut self, hello: &HostHello) -> Result<(), CallFault> {
         let call = "open";
         let mut watch = Watch::new(&self.child, self.deadlines.create, Duration::ZERO);
-        let (kind, message) = match self.link.greet(plugin, &mut watch) {
-            Ok(Greeting::Ready) => return Ok(()),
+        let (kind, message) = match self.link.greet(hello, &mut watch) {
+            Ok(Greeting::Ready) => {
+                self.tier = if hello.confine.is_some() { Tier::Sandbox } else { Tier::Process };
+                return Ok(());
+            }
             Ok(Greeting::NotOpened(reason)) => (FaultKind::Error { kind: "load".into() }, reason),
             Ok(Greeting::Stranger(reason)) => (FaultKind::Protocol, reason),
             Err(error) => return Err(self.post_mortem(call, self.deadlines.create, error)),

@@ -38,8 +38,8 @@
 //! # Conversation
 //! ```text
 //! host                                          worker
-//! Hello(version, {"plugin": path})          ->
-//!                                          <-   Hello(version, {"pid": n})   or Fail(0: not opened)
+//! Hello(version, {"plugin": path,           ->
+//!       "confine": null or {...}})         <-   Hello(version, {"pid": n})   or Fail(0: not opened)
 //! Create(0, CreateMsg)                      ->                               (or Describe(0))
 //!                                          <-   Return
 //! Call(operation, message)                  ->
@@ -50,7 +50,8 @@
 //! One call at a time; within it one request at a time. A worker whose version differs still answers
 //! `Hello` with its own and then leaves. `Fail` and `HostRefusal` carry the number of an
 //! [`perdura_abi::ErrorKind`] and the header `{"message": text, "location": text}`. Operations and the
-//! headers of their messages are those of `perdura_abi`; the worker relays them unread. `Return` of
+//! headers of their messages are those of `perdura_abi`; the worker relays them unread. With `confine` the
+//! worker gives up its rights ([`super::Confinement`]) before it runs anything of the plugin's, or fails. `Return` of
 //! `Describe` has the plugin's description as its header. End of file means leave: there is no farewell.
 //!
 //! # Who owns the shared memory when
@@ -118,6 +119,9 @@ impl Kind {
 pub struct HostHello {
     /// The plugin file to open.
     pub plugin: std::path::PathBuf,
+    /// What the worker keeps of its rights; everything where there is nothing here.
+    #[serde(default)]
+    pub confine: Option<super::Confinement>,
 }
 
 /// Header of the worker's `Hello`.

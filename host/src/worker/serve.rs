@@ -7,10 +7,11 @@ use perdura_abi::table::{
     AbiError, ErrorKind, HostHandle, HostOp, LearnerBox, Message, Op, PluginRootRef, Reply,
 };
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-use std::ffi::c_int;
+use std::ffi::{c_int, c_uint};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use super::confine::confine;
 use super::protocol::{
     HostHello, Kind, NOT_OPENED, VERSION, WorkerHello, check_sendable, check_travels, error_from,
     error_header, lay_out,
@@ -25,7 +26,8 @@ pub const NO_HOST: i32 = 2;
 
 /// What `perdura worker` does: serves the host on file descriptor 0, and leaves.
 ///
-/// `open` opens a plugin file, or says in a sentence why not. Leaves by `_exit`: destructors and exit
+/// `open` opens a plugin file, or says in a sentence why not. The process must have one thread; its first
+/// act is to give up what the host's greeting says. Leaves by `_exit`: destructors and exit
 /// handlers of what a plugin brought along are known to crash and must not change the outcome.
 pub fn run(open: impl FnOnce(&Path) -> Result<PluginRootRef, String>) -> ! {
     let status = match take_socket() {
@@ -54,9 +56,19 @@ unsafe extern "C" {
     safe fn _exit(status: c_int) -> !;
 }
 
+/// Closes what this process has inherited besides standard input, output and error: a shell or a program
+/// that embeds the host may have left files open, and a plugin could use them.
+fn close_inherited() {
+    let first: c_uint = 3;
+    // SAFETY: the call takes three numbers. The process has just begun and owns no descriptor yet, so
+    // nothing in it relies on those that are closed. A kernel without the call leaves them open.
+    unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, 0 as c_uint) };
+}
+
 /// Takes the socket from descriptor 0 and makes sure that this process ends with its host.
 fn take_socket() -> Result<OwnedFd, String> {
     let say = |what: &'static str| move |error| format!("{what}: {error}");
+    close_inherited();
     let stdin = std::io::stdin();
     let peer = rustix::net::sockopt::socket_peercred(&stdin).map_err(|_| {
         "`perdura worker` is started by perdura itself; descriptor 0 is not its socket".to_string()
@@ -135,6 +147,10 @@ fn converse(
     }
 }
 
+fn not_confined(reason: String) -> String {
+    format!("the worker could not confine itself: {reason}\n  remedy: --isolation process")
+}
+
 /// A learner's destructor has no part in the outcome of a run: the process ends with it.
 type Undropped = std::mem::ManuallyDrop<LearnerBox>;
 
@@ -178,14 +194,16 @@ impl Relay {
         Ok(opened.and_then(Result::ok))
     }
 
-    /// Opens the plugin that the host's greeting names.
+    /// Gives up what the host's greeting says, then opens the plugin it names.
     fn open_named(
         &self,
         open: impl FnOnce(&Path) -> Result<PluginRootRef, String>,
     ) -> Result<Result<PluginRootRef, String>, WireError> {
         let hello = serde_json::from_slice::<HostHello>(self.wire.header());
-        let hello = hello.map_err(|error| WireError::Garbage(error.to_string()))?;
-        Ok(open(&hello.plugin))
+        let HostHello { plugin, confine: to } =
+            hello.map_err(|error| WireError::Garbage(error.to_string()))?;
+        let confined = to.map_or(Ok(()), |to| confine(&plugin, &to).map_err(not_confined));
+        Ok(confined.and_then(|()| open(&plugin)))
     }
 
     /// Sends what came of a call.

@@ -16,17 +16,20 @@ use super::child::{Log, WorkerChild};
 use super::link::{Link, Task};
 use super::port::{HostServices, NoServices};
 use super::process::{Deadlines, WorkerPort};
-use super::protocol::Kind;
+use super::protocol::{HostHello, Kind};
 use super::shared::{Area, Role};
 use super::wire::{Wire, WireError, send_prelude};
-use super::{CallFault, Limits};
+use super::{CallFault, Confinement, Limits};
+
+/// The running program, even if its file was replaced meanwhile.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// How to start a worker.
 #[derive(Clone, Debug)]
 pub struct SpawnOptions {
     /// The plugin file to open.
     pub plugin: PathBuf,
-    /// The worker's program: by default the running one, even if its file was replaced meanwhile.
+    /// The worker's program: by default the running one.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
@@ -36,21 +39,25 @@ pub struct SpawnOptions {
     pub threads: usize,
     pub deadlines: Deadlines,
     pub limits: Limits,
+    /// What it keeps of its rights; all of them when `None`.
+    pub confine: Option<Confinement>,
     /// File that its standard output and error are appended to; `None`: a temporary one.
     pub log: Option<PathBuf>,
 }
 
 impl SpawnOptions {
-    /// A worker of this binary for `plugin`: one thread, default deadlines, no limits, temporary log.
+    /// A worker of this binary for `plugin`: one thread, default deadlines and limits, not
+    /// confined, temporary log.
     pub fn new(plugin: impl Into<PathBuf>) -> Self {
         SpawnOptions {
             plugin: plugin.into(),
-            program: "/proc/self/exe".into(),
+            program: OWN_PROGRAM.into(),
             args: vec!["worker".into()],
             env: Vec::new(),
             threads: 1,
             deadlines: Deadlines::default(),
             limits: Limits::default(),
+            confine: None,
             log: None,
         }
     }
@@ -92,7 +99,7 @@ fn open(options: &SpawnOptions) -> Result<WorkerPort, CallFault> {
     };
     let plugin = absolute(&options.plugin).map_err(|error| failed(&error))?;
     let mut port = start(options).map_err(|error| failed(&error))?;
-    port.greet(&plugin)?;
+    port.greet(&HostHello { plugin, confine: options.confine.clone() })?;
     Ok(port)
 }
 
@@ -112,16 +119,22 @@ fn start_process(
     directory: tempfile::TempDir,
     socket: UnixStream,
 ) -> io::Result<WorkerChild> {
-    let log = match &options.log {
-        Some(path) => absolute(path)?,
-        None => directory.path().join("log"),
+    let log = options.log.as_deref().map(absolute).transpose()?;
+    let private = directory.path().join("log");
+    // Workers that share a log could talk through its size: confined ones print into a file of their own.
+    let (path, append_to) = match (log, &options.confine) {
+        (Some(log), Some(_)) => (private, Some(log)),
+        (Some(log), None) => (log, None),
+        (None, _) => (private, None),
     };
-    let output = open_log(&log)?;
+    let output = open_log(&path)?;
     let start_bytes = output.metadata()?.len();
     let threads = options.threads.to_string();
     let mut command = Command::new(&options.program);
+    if options.program == Path::new(OWN_PROGRAM) {
+        command.arg0("perdura");
+    }
     command
-        .arg0("perdura")
         .args(&options.args)
         .env("RAYON_NUM_THREADS", &threads)
         .env("OMP_NUM_THREADS", &threads)
@@ -130,10 +143,10 @@ fn start_process(
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)))
         .stdout(output.try_clone()?)
         .stderr(output);
-    WorkerChild::start(command, &options.limits, directory, Log { path: log, start_bytes })
+    WorkerChild::start(command, &options.limits, directory, Log { path, start_bytes, append_to })
 }
 
-fn open_log(path: &Path) -> io::Result<std::fs::File> {
+pub(super) fn open_log(path: &Path) -> io::Result<std::fs::File> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
     opened.map_err(|error| io::Error::new(error.kind(), format!("log {}: {error}", path.display())))
 }

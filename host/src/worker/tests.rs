@@ -29,7 +29,7 @@ fn open_fake(path: &Path) -> Result<perdura_abi::table::PluginRootRef, String> {
     }
 }
 
-fn options() -> SpawnOptions {
+pub(super) fn options() -> SpawnOptions {
     let args = ["worker::tests::child", "--exact", "--nocapture", "--test-threads=1"];
     SpawnOptions {
         args: args.map(Into::into).to_vec(),
@@ -39,14 +39,14 @@ fn options() -> SpawnOptions {
     }
 }
 
-fn create_msg(config: Value) -> CreateMsg {
+pub(super) fn create_msg(config: Value) -> CreateMsg {
     let grants = Grants { boundaries: true, experience_classes: true, second_pass: true };
     let (device, input_shape) = ("flex".into(), vec![4]);
     let context = ContextMsg { classes: 2, input_shape, device, threads: 1, grants };
     CreateMsg { config, context, seed: 1, log_level: "info".into() }
 }
 
-fn worker(options: &SpawnOptions) -> WorkerPort {
+pub(super) fn worker(options: &SpawnOptions) -> WorkerPort {
     spawn(options, &create_msg(json!({})), &mut NoServices).unwrap()
 }
 
@@ -54,12 +54,12 @@ fn local() -> InProcessPort {
     in_process(fake::root(), &create_msg(json!({})), &mut NoServices).unwrap()
 }
 
-fn order(what: &str) -> MessageBuf {
+pub(super) fn order(what: &str) -> MessageBuf {
     MessageBuf::of_header(&json!({ "do": what }))
 }
 
 /// Gives the order and returns the header of the reply.
-fn give(port: &mut dyn LearnerPort, what: &str) -> Result<Value, CallFault> {
+pub(super) fn give(port: &mut dyn LearnerPort, what: &str) -> Result<Value, CallFault> {
     let mut reply = MessageBuf::new();
     port.call(Op::OBSERVE, &order(what), &mut NoServices, &mut reply)?;
     Ok(serde_json::from_slice(reply.header()).unwrap_or_default())
@@ -408,6 +408,22 @@ fn a_worker_dies_with_its_host() {
     host.kill().unwrap();
     host.wait().unwrap();
     assert!(eventually(|| gone(pid)), "worker {pid} outlived its host");
+}
+
+#[test]
+fn a_worker_inherits_its_socket_and_its_log_and_nothing_else() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    // Not closed by `exec`: as a shell or a careless library leaves them.
+    let _left_open = rustix::io::dup(&file).unwrap();
+    let surroundings = give(&mut worker(&options()), "surroundings").unwrap();
+    let mut open: Vec<&str> =
+        surroundings["open"].as_array().unwrap().iter().map(|o| o.as_str().unwrap()).collect();
+    // Listing them opens the folder that is listed.
+    open.retain(|target| !target.starts_with("/proc/"));
+    let of = |start: &str| open.iter().filter(|target| target.starts_with(start)).count();
+    assert_eq!((of("socket:"), of("/memfd:perdura-"), of("/dev/null")), (1, 3, 1), "{open:?}");
+    // What is left is the log, as output and error.
+    assert_eq!(open.len(), 7, "{open:?}");
 }
 
 #[test]
