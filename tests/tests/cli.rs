@@ -227,9 +227,11 @@ fn the_document_of_a_comparison() {
     expected.extend(["class-il", "task-il"].map(|s| format!("examples/nearest-mean main {s}")));
     assert_eq!(names, expected);
     for row in rows {
-        let all =
-            [&["method", "view", "scenario", "n", "failed", "grouping", "growth"][..], &SPREADS]
-                .concat();
+        let all = [
+            &["method", "view", "scenario", "n", "failed", "tier", "grouping", "growth"][..],
+            &SPREADS,
+        ]
+        .concat();
         assert_eq!(sorted(&keys(row)), sorted(&all));
         assert_eq!((&row["n"], &row["failed"]), (&json!(3), &json!(0)));
         for spread in SPREADS {

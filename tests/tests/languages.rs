@@ -55,7 +55,7 @@ fn what_it_cannot_do_is_refused_before_anything_is_written() {
     sandbox.line(&format!("{line} --isolation in-process")).refused(&words);
     assert!(!sandbox.path("work/out").exists());
     let info = sandbox.line(&format!("plugins info {}", file.display())).expect(0);
-    assert!(info.out.contains("python/nearest-mean 0.1.0: The learner of"), "{}", info.out);
+    assert!(info.out.contains("python/nearest-mean 0.1.0: Answers with"), "{}", info.out);
 }
 
 #[test]

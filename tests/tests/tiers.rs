@@ -49,13 +49,14 @@ fn a_system_without_landlock_says_so_and_falls_back_or_refuses() {
         answer.err
     );
     assert!(!answer.err.contains("seccomp, which"), "{}", answer.err);
-    let second = LINE.replace("out", "second");
+    let second = LINE.replace("--out out", "--out second");
     let words = ["--require-sandbox: this system lacks landlock"];
     without_landlock(&sandbox, &format!("{second} --require-sandbox")).refused(&words);
     assert!(!sandbox.path("work/second").exists());
-    // A process that is told to confine itself and cannot does not go on without.
     let words = ["--require-sandbox: --isolation process is none"];
     sandbox.line(&format!("{second} --isolation process --require-sandbox")).refused(&words);
+    // The default on a GPU.
+    sandbox.line(&format!("{second} --device libtorch:cuda:0 --require-sandbox")).refused(&words);
 }
 
 #[test]

@@ -151,10 +151,10 @@ pub struct SetupArgs {
     /// A plugin file; repeatable. It takes precedence over the search path.
     #[arg(long = "plugin", value_name = "FILE")]
     pub plugins: Vec<PathBuf>,
-    /// Where the learner runs. Where the kernel lacks what `sandbox` needs, it becomes `process` and the
-    /// results are marked.
-    #[arg(long, default_value = "sandbox")]
-    pub isolation: Isolation,
+    /// Where the learner runs; by default `sandbox`, on a GPU `process`. Where the kernel lacks what `sandbox`
+    /// needs, it becomes `process`. Results of a weaker tier are marked.
+    #[arg(long)]
+    pub isolation: Option<Isolation>,
     /// Refuse to run a learner outside the sandbox.
     #[arg(long)]
     pub require_sandbox: bool,

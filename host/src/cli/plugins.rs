@@ -101,7 +101,20 @@ fn info(args: &PluginInfoArgs) -> Result<(), CliError> {
     if !m.authors.is_empty() {
         say!("authors: {}", m.authors);
     }
-    say!("licence {}, abi {}, panic {}, {}, {}", m.licence, m.abi, m.panic, m.rustc, m.target);
+    match m.rustc.is_empty() {
+        // A program of its own, of which no more is known.
+        true => say!("{}", m.abi),
+        false => {
+            say!(
+                "licence {}, abi {}, panic {}, {}, {}",
+                m.licence,
+                m.abi,
+                m.panic,
+                m.rustc,
+                m.target
+            );
+        }
+    }
     if !m.native.is_empty() {
         say!("native libraries: {}", m.native);
     }

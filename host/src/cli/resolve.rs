@@ -10,7 +10,7 @@ use crate::memory::Capacity;
 use crate::planning::{PresetChoice, Setup, did_you_mean, list};
 use crate::stream::{self, StreamOptions};
 use crate::trainer::ExecuteOptions;
-use crate::worker::{Deadlines, Limits, Tier, lacking};
+use crate::worker::{Deadlines, Limits, Tier, is_gpu, lacking};
 
 /// The settings of a command line.
 pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
@@ -110,7 +110,9 @@ fn worker_limits(args: &LimitArgs) -> Result<(Deadlines, Limits), CliError> {
 /// The tier of a command line: the sandbox becomes a mere process where the system has none, and says so once.
 pub fn tier(args: &SetupArgs) -> Result<Tier, CliError> {
     static SAID: std::sync::Once = std::sync::Once::new();
-    let wanted = tier_of(args.isolation);
+    // The sandbox for GPUs has not been tried on a machine that has one; who wants it asks for it.
+    let usual = if is_gpu(&args.device) { Tier::Process } else { Tier::Sandbox };
+    let wanted = args.isolation.map_or(usual, tier_of);
     let refused = |reason: &str| {
         let text = format!("--require-sandbox: {reason}");
         Err(CliError::input(text))

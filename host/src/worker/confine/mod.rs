@@ -33,8 +33,13 @@ impl Confinement {
         let variable = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let libraries = std::env::split_paths(&variable).filter(|path| path.is_absolute());
         let (libraries, read) = (libraries.collect(), further.to_vec());
-        Confinement { libraries, read, gpu: device.contains("cuda") }
+        Confinement { libraries, read, gpu: is_gpu(device) }
     }
+}
+
+/// Whether a device is a GPU: `libtorch:cuda:0` and its like.
+pub fn is_gpu(device: &str) -> bool {
+    device.contains("cuda")
 }
 
 /// The protections of the tier `sandbox` that this system lacks, each with the reason; empty where it has
