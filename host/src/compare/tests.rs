@@ -116,6 +116,7 @@ fn the_document_has_exactly_the_published_form() {
         "seconds": single(1.5),
         "cpu_seconds": single(1.25),
         "peak_pss_bytes": single(52_428_800.0),
+        "tier": "sandbox",
         "grouping": null,
         "growth": [],
     });
@@ -140,6 +141,24 @@ fn the_document_has_exactly_the_published_form() {
     assert_eq!(pairs.len(), 4, "two metrics times two scenarios");
     assert_eq!(document["warnings"], json!([]));
     assert_eq!(document.as_object().unwrap().len(), 4);
+}
+
+#[test]
+fn a_method_is_marked_with_the_weakest_tier_of_its_runs() {
+    let mut records: Vec<RunRecord> =
+        (0..3).map(|seed| finished("a/x", seed, vec![view("main", 0.5)])).collect();
+    let tier = |records: &[RunRecord]| {
+        let comparison = Comparison::of(records);
+        let row = &comparison.rows[0];
+        (row.tier.clone().unwrap(), row.is_marked(), markdown(&comparison).contains("x †"))
+    };
+    assert_eq!(tier(&records), ("sandbox".into(), false, false));
+    records[1].resources.as_mut().unwrap().tier = "process".into();
+    assert_eq!(tier(&records), ("process".into(), true, true));
+    records[2].resources.as_mut().unwrap().tier = "in-process".into();
+    assert_eq!(tier(&records), ("in-process".into(), true, true));
+    records[0].resources.as_mut().unwrap().tier = "unheard of".into();
+    assert_eq!(tier(&records), ("unheard of".into(), true, true));
 }
 
 #[test]
