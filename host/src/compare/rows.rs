@@ -139,7 +139,9 @@ fn grouping(scored: &[(&RunRecord, &Metrics)]) -> Option<GroupingSpread> {
 const TIERS: [&str; 3] = ["sandbox", "process", "in-process"];
 
 fn tier(method: &MethodRuns<'_>) -> Option<String> {
-    let tiers = method.runs.iter().filter_map(|run| run.resources.as_ref()).map(|r| &r.tier);
+    let resources = method.runs.iter().filter_map(|run| run.resources.as_ref());
+    // A run that died without a word has told none.
+    let tiers = resources.map(|r| &r.tier).filter(|tier| !tier.is_empty());
     // A tier that is not known is taken for the weakest.
     let rank =
         |tier: &&String| TIERS.iter().position(|known| known == *tier).unwrap_or(TIERS.len());
@@ -148,7 +150,7 @@ fn tier(method: &MethodRuns<'_>) -> Option<String> {
 
 impl Row {
     /// Whether what a learner did in these runs was not kept from it by a sandbox.
-    pub(super) fn is_marked(&self) -> bool {
+    pub(crate) fn is_marked(&self) -> bool {
         self.tier.as_deref().is_some_and(|tier| tier != TIERS[0])
     }
 }

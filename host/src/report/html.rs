@@ -6,8 +6,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as page};
 use super::charts::{Chart, charts};
 use super::{Report, ReportRun, Section};
 use crate::compare::{
-    self, Comparison, Names, Row, failure_sentences, interval, pair_sentences, plus_minus, points,
-    printable, ranking_sentences,
+    self, Comparison, Names, Row, failure_sentences, interval, mark_legend, pair_sentences,
+    plus_minus, points, printable, ranking_sentences,
 };
 use crate::run::{MemorySize, Outcome, Resources, RunPlan, Summary, memory_text};
 use crate::stats::Spread;
@@ -110,6 +110,7 @@ fn comparison_table(comparison: &Comparison) -> Markup {
                     td {
                         (swatch(names.short(&row.method)))
                         @if row.upper_bound { " (upper bound)" }
+                        @if row.is_marked() { " †" }
                     }
                     td { (row.view.as_deref().unwrap_or("-")) @if row.oracle { " (oracle)" } }
                     td { (row.scenario) }
@@ -123,6 +124,7 @@ fn comparison_table(comparison: &Comparison) -> Markup {
                 }
             } }
         } }
+        @if let Some(legend) = mark_legend(comparison) { p { (legend) } }
     }
 }
 

@@ -22,13 +22,16 @@ fn table(section: &Section) -> String {
     methods.dedup();
     let upper_bound = |method: &&str| shown.iter().any(|r| r.method == **method && r.upper_bound);
     let (bounds, learners): (Vec<&str>, Vec<&str>) = methods.into_iter().partition(upper_bound);
+    // Ran outside the sandbox; the caption says so.
+    let marked = |method: &str| shown.iter().any(|r| r.method == method && r.is_marked());
+    let mark = |method: &str| if marked(method) { "$^\\dagger$" } else { "" };
     let line = |method: &&str| {
         let cells = scenarios.iter().flat_map(|scenario| {
             let row = shown.iter().find(|r| r.method == **method && r.scenario == *scenario);
             cells(section, row.copied())
         });
         let cells: Vec<String> =
-            std::iter::once(escaped(names.short(method))).chain(cells).collect();
+            std::iter::once(escaped(names.short(method)) + mark(method)).chain(cells).collect();
         format!("  {} \\\\\n", cells.join(" & "))
     };
     let body: String = learners.iter().map(line).collect();
@@ -85,9 +88,11 @@ fn is_best(section: &Section, row: &Row) -> bool {
 fn caption(section: &Section, shown: &[&Row]) -> String {
     let n = shown.iter().map(|row| row.n).collect::<std::collections::BTreeSet<_>>();
     let n: Vec<String> = n.iter().map(usize::to_string).collect();
+    let marked = shown.iter().any(|row| row.is_marked());
+    let mark = if marked { " $\\dagger$: ran outside the sandbox." } else { "" };
     format!(
         "{}. Mean $\\pm$ standard deviation over $n = {}$ seeds, in percent. Bold: the best \
-         methods, which paired t-tests (Holm-corrected, $p < 0.05$) cannot separate.",
+         methods, which paired t-tests (Holm-corrected, $p < 0.05$) cannot separate.{mark}",
         escaped(&section.title()),
         n.join(", ")
     )
