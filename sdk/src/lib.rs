@@ -91,7 +91,7 @@ pub use about::About;
 pub use error::{Error, Result};
 pub use host::{Batches, Host};
 pub use learner::{Context, ContinualLearner, Experience, Logits, Query, Resources};
-pub use perdura_abi::growth::GrowthEvent;
+pub use perdura_abi::growth::{GrowthEvent, Kept, MergeLosses};
 pub use perdura_abi::manifest::{Preset, StreamPreset};
 pub use perdura_abi::message::{
     Declaration, EpochSource, Filter, Grants, Insert, InsertEpochs, InsertionPolicy,

@@ -8,7 +8,7 @@ use perdura_abi::message::{
 };
 use perdura_abi::serve::{Answerer, Parts, with_handle};
 use perdura_abi::table::{LearnerAbi, PluginRootRef};
-use perdura_abi::{AbiError, ErrorKind, HostOp, Message, MessageBuf, Op, Reply};
+use perdura_abi::{AbiError, Element, ErrorKind, HostOp, Message, MessageBuf, Op, Reply};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
@@ -55,6 +55,8 @@ pub struct Samples {
     /// One entry per view, each row-major.
     pub views: Vec<Vec<f32>>,
     pub labels: Vec<u32>,
+    /// Identities; counted from 0 where there are none.
+    pub uids: Option<Vec<u64>>,
     pub experiences: Option<Vec<u32>>,
     pub groups: Option<Vec<u32>>,
     /// Name, values `[rows, width]`, presence `[rows]`.
@@ -82,7 +84,8 @@ impl Samples {
 
     fn push(&self, message: &mut MessageBuf, from_memory: bool) -> RowsMsg {
         let count = self.labels.len();
-        let ids: Vec<u64> = (0..count as u64).collect();
+        let counted = || (0..count as u64).collect();
+        let ids: Vec<u64> = self.uids.clone().unwrap_or_else(counted);
         let slots: Vec<u32> = (0..count as u32).collect();
         let mut numbers = |values: &Vec<u32>| message.push(&[values.len()], values);
         let labels = Some(numbers(&self.labels));
@@ -116,6 +119,8 @@ pub struct Script {
     pub calls: Vec<(String, serde_json::Value)>,
     /// Values of every `write_column`, in order.
     pub written: Vec<Vec<f32>>,
+    /// Identity and new group of every sample, by call of `relabel`.
+    pub relabelled: Vec<Vec<(u64, u32)>>,
     answer: MessageBuf,
     current: VecDeque<Samples>,
     state: Vec<u8>,
@@ -170,9 +175,12 @@ impl Script {
             HostOp::CANCELLED => answer.set_header(&serde_json::json!({ "cancelled": false })),
             HostOp::WRITE_COLUMN => {
                 // Slots, uids, values.
-                let values = message.tensors[2].elements::<f32>();
-                let values = values.map_err(|e| AbiError::new(ErrorKind::HOST, e.to_string()))?;
-                self.written.push(values.to_vec());
+                self.written.push(elements(&message, 2)?);
+            }
+            HostOp::RELABEL => {
+                // Slots, uids, groups.
+                let (uids, groups) = (elements(&message, 1)?, elements(&message, 2)?);
+                self.relabelled.push(uids.into_iter().zip(groups).collect());
             }
             HostOp::WRITE_STATE => {
                 self.state.extend_from_slice(message.tensors[0].data.as_slice());
@@ -186,6 +194,11 @@ impl Script {
         }
         Ok(())
     }
+}
+
+fn elements<T: Element + Clone>(message: &Message<'_>, tensor: usize) -> Result<Vec<T>, AbiError> {
+    let elements = message.tensors[tensor].elements::<T>();
+    elements.map(<[T]>::to_vec).map_err(|e| AbiError::new(ErrorKind::HOST, e.to_string()))
 }
 
 /// What a step was answered with.
@@ -208,6 +221,13 @@ impl Observed {
         let bytes = self.tensors.get(column.values.0 as usize)?.chunks_exact(4);
         Some(bytes.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     }
+}
+
+/// What a view is told about its samples.
+#[derive(Clone, Copy, Default)]
+struct Told<'a> {
+    task_labels: Option<&'a [u32]>,
+    groups: Option<&'a [u32]>,
 }
 
 /// One learner under test.
@@ -322,7 +342,7 @@ impl<L: ContinualLearner> Driver<L> {
 
     /// Logits of a view; `None` where the view is not open yet.
     pub fn predict(&mut self, view: &str, inputs: &[f32]) -> Result<Option<Vec<f32>>, AbiError> {
-        self.ask(view, inputs, None)
+        self.ask(view, inputs, Told::default())
     }
 
     /// The same, of a view that is told the experience of each sample.
@@ -332,22 +352,32 @@ impl<L: ContinualLearner> Driver<L> {
         inputs: &[f32],
         task_labels: &[u32],
     ) -> Result<Option<Vec<f32>>, AbiError> {
-        self.ask(view, inputs, Some(task_labels))
+        self.ask(view, inputs, Told { task_labels: Some(task_labels), groups: None })
+    }
+
+    /// The same, of a view that is told the true group of each sample.
+    pub fn predict_grouped(
+        &mut self,
+        view: &str,
+        inputs: &[f32],
+        groups: &[u32],
+    ) -> Result<Option<Vec<f32>>, AbiError> {
+        self.ask(view, inputs, Told { groups: Some(groups), task_labels: None })
     }
 
     fn ask(
         &mut self,
         view: &str,
         inputs: &[f32],
-        task_labels: Option<&[u32]>,
+        told: Told<'_>,
     ) -> Result<Option<Vec<f32>>, AbiError> {
         let mut message = MessageBuf::new();
         let header = PredictMsg {
             seed: self.next_seed(),
             view: view.into(),
             inputs: message.push(&[inputs.len()], inputs),
-            task_labels: task_labels.map(|labels| message.push(&[labels.len()], labels)),
-            groups: None,
+            task_labels: told.task_labels.map(|labels| message.push(&[labels.len()], labels)),
+            groups: told.groups.map(|groups| message.push(&[groups.len()], groups)),
         };
         message.set_header(&header);
         let reply = self.call(Op::PREDICT, &message)?;

@@ -25,7 +25,7 @@ impl Growth {
                 self.networks.push(Networks { step, networks });
             }
             Some(GrowthEvent::Grouped { group, .. }) => self.groups[experience] = Some(group),
-            Some(GrowthEvent::Merged { group, into, networks }) => {
+            Some(GrowthEvent::Merged { group, into, networks, .. }) => {
                 for of in self.groups.iter_mut().filter(|of| **of == Some(group)) {
                     *of = Some(into);
                 }
@@ -93,7 +93,9 @@ mod tests {
         let mut growth = Growth::new(2);
         growth.follow(&grouped(0), 0, 0);
         growth.follow(&grouped(1), 5, 1);
-        let merged = GrowthEvent::Merged { group: 1, into: 0, networks: 1 };
+        let (similarity, kept, losses) = (None, None, None);
+        let merged =
+            GrowthEvent::Merged { group: 1, into: 0, networks: 1, similarity, kept, losses };
         growth.follow(&merged.to_event(), 9, 1);
         let found = growth.grouping(&[Some(0), Some(1)]).unwrap();
         assert_eq!((found.groups, found.of_experience), (1, vec![Some(0); 2]));

@@ -64,15 +64,13 @@ impl ClsEr {
     pub(crate) fn consolidate(&mut self, rng: &mut impl Rng) {
         self.steps += 1;
         let due = updates(rng, [self.config.r_plastic, self.config.r_stable]);
-        let ema_bn = self.config.ema_bn;
-        if due[0] {
-            let alpha = warm_up(self.steps, self.config.alpha_plastic);
-            ema_bn.move_towards(&mut self.plastic, &self.working, alpha);
-        }
-        if due[1] {
-            let alpha = warm_up(self.steps, self.config.alpha_stable);
-            ema_bn.move_towards(&mut self.stable, &self.working, alpha);
-        }
+        let averages = [
+            (&mut self.plastic, self.config.alpha_plastic),
+            (&mut self.stable, self.config.alpha_stable),
+        ];
+        let teachers = averages.into_iter().zip(due).filter(|(_, due)| *due);
+        let teachers = teachers.map(|((net, alpha), _)| (net, warm_up(self.steps, alpha)));
+        self.config.ema_bn.follow(&mut self.working, teachers.collect());
     }
 }
 

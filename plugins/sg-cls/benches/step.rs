@@ -1,5 +1,7 @@
 //! What a step costs with five groups, next to CLS-ER's. CLS-ER is SG-CLS with two fixed groups (to the byte, see
-//! `tests/tests/determinism.rs`). Steps of both kinds take turns, so that the machine treats them alike.
+//! `tests/tests/determinism.rs`). Steps of all kinds take turns, so that the machine treats them alike. Two further
+//! arms say where the difference comes from: samples of one group ask two memories, like CLS-ER's, and not five;
+//! and there is one average more.
 
 use perdura_sdk::testing::{Driver, Samples, Setting};
 use perdura_sg_cls::{Config, Inference, SgCls, SimilarityGiven};
@@ -44,24 +46,31 @@ fn main() {
         groups: vec![0],
         ..base
     };
-    let mut learners = [(driver(cls_er), 1), (driver(sg_cls), GROUPS)];
-    let mut times: [Vec<f64>; 2] = Default::default();
+    let alone = Config { keep_global: false, ..sg_cls.clone() };
+    // Name, learner, groups of the replayed samples.
+    let mut arms = [
+        ("cls-er (two fixed groups)", driver(cls_er), 1),
+        ("sg-cls, 5 groups", driver(sg_cls.clone()), GROUPS),
+        ("the same, replay of one group", driver(sg_cls), 1),
+        ("the same, and no average over all groups", driver(alone), 1),
+    ];
+    let mut times: [Vec<f64>; 4] = Default::default();
     for step in 0..STEPS {
         let current = samples(BATCH, step, None);
-        for (kind, (learner, groups)) in learners.iter_mut().enumerate() {
-            let replay = samples(REPLAY, 7 * step, Some(*groups));
-            let draws = [("replay", replay)];
+        for ((_, learner, groups), times) in arms.iter_mut().zip(&mut times) {
+            let draws = [("replay", samples(REPLAY, 7 * step, Some(*groups)))];
             let begun = Instant::now();
             learner.step(&current, &draws).expect("a step");
-            times[kind].push(begun.elapsed().as_secs_f64() * 1e6);
+            times.push(begun.elapsed().as_secs_f64() * 1e6);
         }
     }
-    let [cls_er, sg_cls] = times.map(median);
     println!(
         "median of {STEPS} steps, batch {BATCH}, replay {REPLAY}, MLP 784-100-100-10, 1 thread"
     );
-    println!("cls-er (two fixed groups)      {cls_er:7.0} us");
-    println!("sg-cls, {GROUPS} groups, global     {sg_cls:7.0} us   {:.2} x", sg_cls / cls_er);
+    let medians = times.map(median);
+    for ((name, ..), time) in arms.iter().zip(medians) {
+        println!("{name:42} {time:7.0} us   {:.2} x", time / medians[0]);
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

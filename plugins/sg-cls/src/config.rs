@@ -47,8 +47,8 @@ hyper_parameters! {
 
         /// Probability that a step updates a memory of similarity 1, r_max.
         pub r_max: f64 = 1.0,
-        /// The same at similarity 0, r_min; at most r_max.
-        pub r_min: f64 = 0.02,
+        /// The same at similarity 0, as a share of r_max: `r_min = r_min_share · r_max`.
+        pub r_min_share: f64 = 0.02,
         /// Exponent of the similarity in between, q; above 0.
         pub q: f64 = 2.0,
         /// Decay of a memory per update, α_g.
@@ -288,7 +288,7 @@ impl Config {
         }
         let shares = [
             ("r_max", self.r_max),
-            ("r_min", self.r_min),
+            ("r_min_share", self.r_min_share),
             ("alpha", self.alpha),
             ("r_global", self.r_global),
             ("alpha_global", self.alpha_global),
@@ -300,9 +300,6 @@ impl Config {
             if !(0.0..=1.0).contains(&value) {
                 return Err(Error::config(key, "a number from 0 to 1", value));
             }
-        }
-        if self.r_min > self.r_max {
-            return Err(Error::config("r_min", "at most r_max", self.r_min));
         }
         self.check_counts()?;
         self.check_together()
@@ -349,6 +346,16 @@ impl Config {
             return Err(Error::config("open_at_start", expected, self.open_at_start));
         }
         Ok(())
+    }
+
+    /// Probability that a step updates a memory of similarity 0.
+    pub(crate) fn r_min(&self) -> f64 {
+        self.r_min_share * self.r_max
+    }
+
+    /// Decay of the memory of a group.
+    pub(crate) fn alpha_of(&self, group: usize) -> f64 {
+        self.alphas.get(group).copied().unwrap_or(self.alpha)
     }
 
     pub(crate) fn leader(&self) -> Result<Leader> {

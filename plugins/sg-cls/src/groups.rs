@@ -2,12 +2,10 @@
 
 use perdura_nn::similarity::{Decision, Samples, Score};
 use perdura_sdk::{Rng, prelude::*, serde_json::json};
-use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::config::{AtCapacity, GroupUpdate, OpenFrom};
-use crate::measure::{Measure, loss};
-use crate::memories::{Merged, averaged, merged};
+use crate::config::{AtCapacity, OpenFrom};
+use crate::measure::Measure;
 use crate::method::SgCls;
 
 impl SgCls {
@@ -68,6 +66,7 @@ impl SgCls {
             working: &self.working,
             initial: self.initial.as_ref(),
             memories: &self.memories,
+            undecided: self.window.uids(),
         };
         let scores = measure.scores(probe, host, rng)?;
         let ms = begun.elapsed().as_secs_f64() * 1e3;
@@ -144,12 +143,10 @@ impl SgCls {
         scores: &[(usize, Score)],
         host: &mut Host<'_>,
     ) -> Result<()> {
-        if self.config.group_update == GroupUpdate::Gradient && group != self.current {
-            if self.memories.get(self.current).is_some() {
-                self.memories.at(self.current).trained = Some(self.working.clone());
-            }
-            if let Some(trained) = &self.memories.at(group).trained {
-                self.working = trained.clone();
+        if let Some(trained) = self.memories.at(group).trained.take() {
+            let rests = std::mem::replace(&mut self.working, trained);
+            if group != self.current && self.memories.get(self.current).is_some() {
+                self.memories.at(self.current).trained = Some(rests);
             }
         }
         self.current = group;
@@ -172,123 +169,6 @@ impl SgCls {
         let (group, similarities) = (group as u32, told(scores));
         host.report_growth(&GrowthEvent::Opened { group, networks, similarities })
     }
-
-    /// The two open groups of highest measured similarity, the lower number first; `None` for fewer than two.
-    fn most_similar_pair(&self) -> Option<(usize, usize)> {
-        let open = self.memories.open();
-        let mut best: Option<(usize, usize)> = None;
-        for (i, &a) in open.iter().enumerate() {
-            for &b in &open[i + 1..] {
-                let higher = |(c, d)| self.known.get(a, b) > self.known.get(c, d);
-                if best.is_none_or(higher) {
-                    best = Some((a, b));
-                }
-            }
-        }
-        best
-    }
-
-    /// Group `from` becomes part of `into`: its network, its samples in the memory, what is known of it.
-    fn merge(&mut self, from: usize, into: usize, host: &mut Host<'_>) -> Result<()> {
-        let mut samples = self.held(into, host)?.0;
-        let (of_second, slots, uids) = self.held(from, host)?;
-        samples.width = self.width();
-        samples.extend(&of_second.values, &of_second.labels);
-        if self.config.group_update == GroupUpdate::Gradient {
-            self.memories.at(self.current).trained = Some(self.working.clone());
-        }
-        let second = self.memories.take(from).expect("an open group");
-        let first = self.memories.at(into);
-        let counts = [first.samples, second.samples];
-        let average = averaged(&first.average, &second.average, counts);
-        let of = |net| if samples.is_empty() { 0.0 } else { loss(net, &samples).into_scalar() };
-        let verdict = merged(of(&average), of(&first.average), of(&second.average));
-        if let (Some(a), Some(b)) = (&first.trained, &second.trained) {
-            first.trained = Some(match verdict {
-                Merged::Average => averaged(a, b, counts),
-                Merged::First => a.clone(),
-                Merged::Second => b.clone(),
-            });
-        }
-        match verdict {
-            Merged::Average => first.average = average,
-            Merged::First => {}
-            Merged::Second => first.average = second.average,
-        }
-        if let Some(trained) = &first.trained
-            && [from, into].contains(&self.current)
-        {
-            self.working = trained.clone();
-        }
-        first.opened_at = first.opened_at.min(second.opened_at);
-        first.samples += second.samples;
-        first.means.merge(&second.means);
-        self.known.merge(from, into);
-        host.relabel(&slots, &uids, &vec![into as u32; slots.len()])?;
-        if self.current == from {
-            self.current = into;
-        }
-        let networks = self.memories.open().len() as u32;
-        let (group, into) = (from as u32, into as u32);
-        host.report_growth(&GrowthEvent::Merged { group, into, networks })
-    }
-
-    /// All samples of a group in the replay memory, with their slots and identities.
-    fn held(&self, group: usize, host: &mut Host<'_>) -> Result<(Samples, Vec<u32>, Vec<u64>)> {
-        let mut samples = Samples { width: self.width(), ..Samples::default() };
-        let (mut slots, mut uids) = (Vec::new(), Vec::new());
-        let mut batches = host.iterate(&whole_memory(Filter::Group(group as u32)))?;
-        while let Some(rows) = batches.next()? {
-            samples.extend(rows.inputs(), rows.labels());
-            slots.extend(rows.slots().unwrap_or(&[]));
-            uids.extend(rows.uids());
-        }
-        Ok((samples, slots, uids))
-    }
-
-    /// Where an experience cannot be looked through, and after `window` batches: measures, decides, acts, and
-    /// gives what the window brought into the memory its group.
-    pub(crate) fn look_back(&mut self, step: &Step<'_>, host: &mut Host<'_>) -> Result<()> {
-        let hidden = !self.grants.boundaries;
-        let rng = &mut step.call.rng("similarity");
-        let scores = self.scores(&self.window.probe(self.config.probe), host, rng)?;
-        let given = self.given_group(step.position.map(|p| p.experience))?;
-        let decision = self.decide(given, &scores)?;
-        let confirmed = match hidden {
-            true => self.hysteresis.confirmed(decision, self.current),
-            false => Some(decision),
-        };
-        self.decided = !hidden;
-        if let Some(decision) = confirmed {
-            let before = self.current;
-            self.act(decision, given, &scores, host)?;
-            if self.current != before {
-                self.relabel_window(host)?;
-            }
-        }
-        self.window.clear();
-        Ok(())
-    }
-
-    fn relabel_window(&self, host: &mut Host<'_>) -> Result<()> {
-        let recent: BTreeSet<u64> = self.window.uids().into_iter().collect();
-        let (mut slots, mut uids) = (Vec::new(), Vec::new());
-        let mut batches = host.iterate(&whole_memory(Filter::All))?;
-        while let Some(rows) = batches.next()? {
-            let places = rows.slots().unwrap_or(&[]).iter().zip(rows.uids());
-            for (slot, uid) in places.filter(|(_, uid)| recent.contains(uid)) {
-                slots.push(*slot);
-                uids.push(*uid);
-            }
-        }
-        let groups = vec![self.current as u32; slots.len()];
-        host.relabel(&slots, &uids, &groups)
-    }
-}
-
-fn whole_memory(filter: Filter) -> Iterate {
-    let (source, profile, columns) = (Source::Memory, Profile::None, vec![]);
-    Iterate { source, filter, profile, batch: 500, epochs: 1, shuffled: false, columns }
 }
 
 fn told(scores: &[(usize, Score)]) -> Vec<(u32, f32)> {

@@ -3,15 +3,20 @@
 //! replayed sample, how strongly, and how fast each memory follows are decided by measured similarity.
 //!
 //! `config.rs` holds the hyper-parameters, `method.rs` the step, `teachers.rs` its targets, `measure.rs` and
-//! `groups.rs` similarity and what follows from it, `views.rs` the answers; this file a learner's life.
+//! `groups.rs` similarity and what follows from it, `late.rs` decisions that come after the fact, `merging.rs`
+//! what happens at capacity, `views.rs` the answers; this file a learner's life.
 #![deny(unsafe_code)]
 
 mod config;
 mod groups;
+mod late;
 mod measure;
 mod memories;
+mod merging;
 mod method;
 mod saved;
+#[cfg(test)]
+mod support;
 mod teachers;
 mod views;
 mod window;
@@ -57,7 +62,6 @@ impl ContinualLearner for SgCls {
     }
 
     fn begin_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
-        self.window.clear();
         if !self.begun {
             self.decided = self.grants.boundaries;
             return self.open_first(info.index, host);
@@ -83,12 +87,9 @@ impl ContinualLearner for SgCls {
             }
         };
         self.consolidate(step, host, &mut step.call.rng("update"))?;
-        self.count(&step.current);
-        if !self.decided {
-            self.window.push(&step.current, self.width(), self.config.window);
-            if self.window.len() == self.config.window {
-                self.look_back(step, host)?;
-            }
+        match self.decided {
+            true => self.count(step.current.inputs(), step.current.labels()),
+            false => self.wait(step, host)?,
         }
         Ok(StepReport::new()
             .scalar("loss", learned.loss)
@@ -96,6 +97,20 @@ impl ContinualLearner for SgCls {
             .scalar("loss_cons", learned.loss_cons)
             .scalar("networks", self.memories.open().len() as f64)
             .group(self.current as u32))
+    }
+
+    /// An experience shorter than a window is decided by what there was of it.
+    fn end_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
+        match self.decided {
+            true => Ok(()),
+            false => self.look_back(info.index, &mut info.call.rng("similarity"), host),
+        }
+    }
+
+    /// What is still in doubt stays with the group that it was learned as.
+    fn end_of_stream(&mut self, _: &Call, _: &mut Host<'_>) -> Result<()> {
+        self.settle(0);
+        Ok(())
     }
 
     fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {

@@ -8,6 +8,7 @@ use perdura_nn::similarity::{
 };
 use perdura_nn::{Device, Mode, Net, Network, copy_out, losses};
 use perdura_sdk::{Rng, prelude::*};
+use std::collections::BTreeSet;
 
 use crate::config::{Config, Estimator, Features, GroupLink};
 use crate::memories::Memories;
@@ -26,6 +27,8 @@ pub struct Measure<'a> {
     /// The network as it began, if features of it are compared.
     pub initial: Option<&'a Net>,
     pub memories: &'a Memories,
+    /// Samples that bear the name of a group and may not be of it: they are not compared with.
+    pub undecided: BTreeSet<u64>,
 }
 
 /// A group's samples in the replay memory, and the experience of each where that is told.
@@ -57,7 +60,16 @@ impl Measure<'_> {
         let rows = &drawn[0];
         let (values, labels) = (rows.inputs().to_vec(), rows.labels().to_vec());
         let samples = Samples { values, width: self.working.backbone.inputs(), labels };
-        Ok(Reference { samples, experiences: rows.experiences().map(<[u32]>::to_vec) })
+        let experiences = rows.experiences().map(<[u32]>::to_vec);
+        if self.undecided.is_empty() {
+            return Ok(Reference { samples, experiences });
+        }
+        let uids = rows.uids();
+        let decided: Vec<usize> =
+            (0..rows.len()).filter(|&row| !self.undecided.contains(&uids[row])).collect();
+        let of_decided = |all: Vec<u32>| decided.iter().map(|&row| all[row]).collect();
+        let experiences = experiences.map(of_decided);
+        Ok(Reference { samples: samples.select(&decided), experiences })
     }
 
     /// Against the group as a whole, or against its experiences one by one.
@@ -226,3 +238,7 @@ fn matrix(features: burn::tensor::Tensor<2>, samples: &Samples) -> Samples {
     copy_out(features, &mut values);
     Samples { values, width, labels: samples.labels.clone() }
 }
+
+#[cfg(test)]
+#[path = "measure_tests.rs"]
+mod tests;

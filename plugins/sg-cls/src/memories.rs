@@ -1,15 +1,16 @@
 //! The semantic memories: one average per group, when it opened, and what is known of its samples.
 
 use perdura_nn::similarity::ClassMeans;
-use perdura_nn::teaching::{EmaBn, warm_up};
+use perdura_nn::teaching::warm_up;
 use perdura_nn::{Net, Network};
+use perdura_sdk::{Kept, MergeLosses};
 
 /// One group.
 pub struct Memory {
     /// θ_g.
     pub average: Net,
-    /// The network of the group that is trained by gradient, for `group_update = "gradient"`. That of the
-    /// group being learned is the working network; then this is what it was when the group was entered.
+    /// The network of the group that is trained by gradient, for `group_update = "gradient"`. `None` for the
+    /// group that is being learned: there it is the working network.
     pub trained: Option<Net>,
     /// n_g: steps done when it opened.
     pub opened_at: u64,
@@ -61,18 +62,16 @@ impl Memories {
         self.slots.iter().enumerate().filter_map(|(group, slot)| Some((group, slot.as_ref()?)))
     }
 
-    /// The networks of the groups, in the order of [`open`](Self::open).
-    pub fn averages_mut(&mut self) -> Vec<(usize, &mut Net)> {
-        let slots = self.slots.iter_mut().enumerate();
-        slots.filter_map(|(group, slot)| Some((group, &mut slot.as_mut()?.average))).collect()
+    /// All open ones, in the order of [`open`](Self::open).
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Memory)> {
+        self.slots.iter_mut().enumerate().filter_map(|(group, slot)| Some((group, slot.as_mut()?)))
     }
 }
 
 impl Memory {
-    /// `θ_g ← α·θ_g + (1 − α)·θ_W`, `α = min(1 − 1/(n − n_g + 1), α_g)`, after step n.
-    pub fn follow(&mut self, working: &Net, steps: u64, alpha: f64, ema_bn: EmaBn) {
-        let alpha = warm_up(steps - self.opened_at, alpha);
-        ema_bn.move_towards(&mut self.average, working, alpha);
+    /// `min(1 − 1/(n − n_g + 1), α_g)`, after step n.
+    pub fn decay(&self, steps: u64, alpha: f64) -> f64 {
+        warm_up(steps - self.opened_at, alpha)
     }
 
     /// Bytes of its networks.
@@ -81,26 +80,17 @@ impl Memory {
     }
 }
 
-/// What a merged group becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Merged {
-    Average,
-    First,
-    Second,
-}
-
 /// A merged network may lose this much more than the worse of the two.
 const LOSS_RATIO_MAX: f32 = 1.1;
 
 /// Keep the average of two networks if its loss on the samples of both groups is at most 1.1 times that of the
-/// worse one; else the one of lower loss. Losses of no samples are 0: then the average.
-pub fn merged(average: f32, first: f32, second: f32) -> Merged {
-    if average <= LOSS_RATIO_MAX * first.max(second) {
-        Merged::Average
-    } else if second < first {
-        Merged::Second
-    } else {
-        Merged::First
+/// worse one; else the one of lower loss. Without samples to tell, the average.
+pub fn kept(losses: Option<MergeLosses>) -> Kept {
+    match losses {
+        None => Kept::Average,
+        Some(of) if of.average <= LOSS_RATIO_MAX * of.into.max(of.group) => Kept::Average,
+        Some(of) if of.group < of.into => Kept::Group,
+        Some(_) => Kept::Into,
     }
 }
 
@@ -122,9 +112,10 @@ mod tests {
 
     #[test]
     fn a_bad_average_is_not_kept() {
-        assert_eq!(merged(1.0, 0.5, 0.95), Merged::Average);
-        assert_eq!(merged(1.0, 0.5, 0.9), Merged::First);
-        assert_eq!(merged(1.0, 0.9, 0.5), Merged::Second);
-        assert_eq!(merged(0.0, 0.0, 0.0), Merged::Average);
+        let of = |average, into, group| kept(Some(MergeLosses { average, into, group }));
+        assert_eq!(of(1.0, 0.5, 0.95), Kept::Average);
+        assert_eq!(of(1.0, 0.5, 0.9), Kept::Into);
+        assert_eq!(of(1.0, 0.9, 0.5), Kept::Group);
+        assert_eq!(kept(None), Kept::Average);
     }
 }

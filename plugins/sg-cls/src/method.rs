@@ -35,7 +35,7 @@ pub struct SgCls {
     /// The first experience has begun.
     pub(crate) begun: bool,
     pub(crate) window: Window,
-    /// The experience has been put into a group.
+    /// The experience has been put into a group; until then its batches wait in the window.
     pub(crate) decided: bool,
     pub(crate) hysteresis: Hysteresis,
 }
@@ -121,9 +121,8 @@ impl SgCls {
         let lesson = Lesson { current, replay, reg_weight, lr };
         let (memories, config) = (&mut self.memories, &self.config);
         lesson.learn(&mut self.working, |x_m, y_m| {
-            let mut teachers = memories.averages_mut();
             let mut teachers: Vec<&mut Net> =
-                teachers.iter_mut().map(|(_, net)| &mut **net).collect();
+                memories.iter_mut().map(|(_, memory)| &mut memory.average).collect();
             match config.group_update {
                 GroupUpdate::Ema => {
                     target(config, &similarities, &mut teachers, &places, (x_m, y_m))
@@ -141,7 +140,8 @@ impl SgCls {
 
     /// `r_g = r_min + (r_max − r_min)·s(γ, g)^q`, unless rates were given; for every open group.
     pub(crate) fn rates(&self) -> Vec<f64> {
-        let Config { r_min, r_max, q, .. } = self.config;
+        let Config { r_max, q, .. } = self.config;
+        let r_min = self.config.r_min();
         let groups = self.memories.open();
         let here = groups.iter().position(|&g| g == self.current).expect("γ is open");
         let rate = |(place, group): (usize, &usize)| match self.config.rates.get(*group) {
@@ -154,12 +154,8 @@ impl SgCls {
         groups.iter().enumerate().map(rate).collect()
     }
 
-    pub(crate) fn alpha(&self, group: usize) -> f64 {
-        self.config.alphas.get(group).copied().unwrap_or(self.config.alpha)
-    }
-
-    /// After the gradient step: `n ← n + 1`; each memory that is due, group by group, then θ_S. Every network
-    /// takes its draw whether or not it is due.
+    /// After the gradient step: `n ← n + 1`; the memories that are due and θ_S, all in one pass over θ_W. Every
+    /// network takes its draw whether or not it is due, group by group, then θ_S.
     pub(crate) fn consolidate(
         &mut self,
         step: &Step<'_>,
@@ -171,57 +167,65 @@ impl SgCls {
             self.rates().into_iter().chain(self.global.as_ref().map(|_| self.config.r_global));
         let due = updates(rng, rates);
         let groups = self.memories.open();
-        for (&group, &due) in groups.iter().zip(&due) {
-            match self.config.group_update {
-                GroupUpdate::Ema if due => {
-                    let (steps, alpha, ema_bn) =
-                        (self.steps, self.alpha(group), self.config.ema_bn);
-                    self.memories.at(group).follow(&self.working, steps, alpha, ema_bn);
+        match self.config.group_update {
+            GroupUpdate::Ema => self.follow_working(&due),
+            GroupUpdate::Gradient => {
+                let current = self.current;
+                let own: Vec<bool> = groups.iter().map(|group| *group == current).collect();
+                self.follow_working(&own);
+                if self.config.others == Others::Follow {
+                    let others = groups.into_iter().zip(due);
+                    for (group, _) in others.filter(|(g, due)| *due && *g != current) {
+                        self.train_other(group, step, host)?;
+                    }
                 }
-                GroupUpdate::Gradient if group == self.current => {
-                    let (steps, alpha, ema_bn) =
-                        (self.steps, self.alpha(group), self.config.ema_bn);
-                    self.memories.at(group).follow(&self.working, steps, alpha, ema_bn);
-                }
-                GroupUpdate::Gradient if due && self.config.others == Others::Follow => {
-                    self.follow(group, step, host)?;
-                }
-                _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// `θ_g ← α·θ_g + (1 − α)·θ_W` for the memories that are due, and θ_S, whose word is the last.
+    fn follow_working(&mut self, due: &[bool]) {
+        let (steps, config) = (self.steps, &self.config);
+        let mut followers: Vec<(&mut Net, f64)> = Vec::new();
+        let memories = self.memories.iter_mut().zip(due);
+        for ((group, memory), _) in memories.filter(|(_, due)| **due) {
+            let alpha = memory.decay(steps, config.alpha_of(group));
+            followers.push((&mut memory.average, alpha));
         }
         if let Some(global) = &mut self.global
             && due.last() == Some(&true)
         {
-            let alpha = warm_up(self.steps, self.config.alpha_global);
-            self.config.ema_bn.move_towards(global, &self.working, alpha);
+            followers.push((global, warm_up(steps, config.alpha_global)));
         }
-        Ok(())
+        config.ema_bn.follow(&mut self.working, followers);
     }
 
-    /// The network of another group takes a step of its own, on the batch and its own replay.
-    fn follow(&mut self, group: usize, step: &Step<'_>, host: &mut Host<'_>) -> Result<()> {
+    /// The network of another group takes a step of its own, on the batch and its own replay; its average
+    /// follows it.
+    fn train_other(&mut self, group: usize, step: &Step<'_>, host: &mut Host<'_>) -> Result<()> {
         let request = Request::memory("others", self.config.replay);
         let drawn = host.draw(&request.filter(Filter::Group(group as u32)))?;
         let Config { reg_weight, lr, ema_bn, .. } = self.config;
         let lesson = Lesson { current: &step.current, replay: &drawn[0], reg_weight, lr };
-        let (steps, alpha) = (self.steps, self.alpha(group));
+        let alpha = self.config.alpha_of(group);
         let memory = self.memories.at(group);
+        let alpha = memory.decay(self.steps, alpha);
         let Memory { average, trained, .. } = memory;
-        let trained = trained.as_mut().expect("groups have networks that are trained");
+        let trained = trained.as_mut().expect("the network of a group that is not being learned");
         lesson.learn(trained, |x_m, _| {
             let logits = ema_bn.answer(average, x_m)?;
             Ok(perdura_nn::teaching::Target { logits, weights: None })
         })?;
-        let trained = trained.clone();
-        memory.follow(&trained, steps, alpha, ema_bn);
+        ema_bn.follow(trained, vec![(average, alpha)]);
         Ok(())
     }
 
-    /// Counts the batch in for its group.
-    pub(crate) fn count(&mut self, rows: &Rows<'_>) {
-        let features = self.prototype_features(rows.inputs(), rows.labels());
+    /// Counts samples in for the group that is being learned.
+    pub(crate) fn count(&mut self, inputs: &[f32], labels: &[u32]) {
+        let features = self.prototype_features(inputs, labels);
         let memory = self.memories.at(self.current);
-        memory.samples += rows.len() as u64;
+        memory.samples += labels.len() as u64;
         memory.means.add(&features.values, &features.labels);
     }
 

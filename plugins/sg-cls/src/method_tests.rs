@@ -1,94 +1,19 @@
 //! Invariants of SG-CLS (algorithms 3.4), on a small network and scripted samples.
 
 use super::*;
-use crate::config::{Inference, SimilarityGiven};
+use crate::config::{Features, Inference, OpenFrom, SimilarityGiven};
+use crate::support::*;
 use perdura_sdk::testing::{Driver, Samples as Script, Setting};
-use perdura_sdk::{GrowthEvent, StateReader, serde_json};
-
-const WIDTH: usize = 6;
-const CLASSES: usize = 3;
-
-fn config() -> Config {
-    Config { lr: 0.2, replay: 8, hidden: vec![5], probe: 30, ..Config::default() }
-}
-
-fn driver(config: Config) -> Driver<SgCls> {
-    Driver::new(config, Setting::new(CLASSES, &[WIDTH]).seed(3)).unwrap()
-}
+use perdura_sdk::{GrowthEvent, serde_json};
 
 fn refused(config: Config) -> String {
     let made = Driver::<SgCls>::new(config, Setting::new(CLASSES, &[WIDTH]));
     made.err().expect("refused").to_string()
 }
 
-/// Samples of a task: classes around means of its own.
-fn task(task: u32, count: usize, salt: u32) -> Script {
-    let number = |i: u32, salt: u32| {
-        f32::from((i.wrapping_mul(2654435761).wrapping_add(salt.wrapping_mul(40503)) >> 16) as u8)
-            / 255.0
-    };
-    let mut inputs = Vec::new();
-    let labels: Vec<u32> = (0..count as u32).map(|i| (i + salt) % CLASSES as u32).collect();
-    for (i, &label) in labels.iter().enumerate() {
-        for j in 0..WIDTH as u32 {
-            let mean = number(task * 1000 + label * 10 + j, 7);
-            inputs.push(mean + 0.1 * number(i as u32 * 10 + j, 100 + salt));
-        }
-    }
-    Script::new(&inputs, &labels)
-}
-
-fn of_group(samples: Script, group: u32) -> Script {
-    let groups = Some(vec![group; samples.labels.len()]);
-    let experiences = Some(vec![group; samples.labels.len()]);
-    Script { groups, experiences, ..samples }
-}
-
-/// Begins an experience; the memory holds samples of `held`, group by group.
-fn begin(driver: &mut Driver<SgCls>, index: u32, probe: u32, held: &[Script]) {
-    driver.script.iterations.push_back(vec![task(probe, 30, index)]);
-    driver.script.draws.extend(held.iter().cloned());
-    driver.begin_experience(index).unwrap();
-}
-
-fn train(driver: &mut Driver<SgCls>, of: u32, steps: u32, replay: u32) {
-    for step in 0..steps {
-        let replayed = of_group(task(replay, 8, 500 + step), replay);
-        driver.step(&task(of, 3, step), &[("replay", replayed)]).unwrap();
-    }
-}
-
-/// All parameters of one network.
-fn parameters(driver: &mut Driver<SgCls>, network: &str) -> Vec<f32> {
-    let mut saved = StateReader::from_bytes(&driver.save().unwrap()).unwrap();
-    let shapes: [(&str, &[usize]); 4] = [
-        ("fc1.weight", &[5, WIDTH]),
-        ("fc1.bias", &[5]),
-        ("head.weight", &[CLASSES, 5]),
-        ("head.bias", &[CLASSES]),
-    ];
-    let mut read =
-        |(name, shape): (&str, &[usize])| saved.tensor(&format!("{network}.{name}"), shape);
-    shapes.map(|of| read(of).unwrap()).concat()
-}
-
-fn growth(driver: &Driver<SgCls>) -> Vec<GrowthEvent> {
-    let events = driver.script.calls.iter().filter(|(name, _)| name == "report_event");
-    events.filter_map(|(_, header)| serde_json::from_value(header.clone()).ok()).collect()
-}
-
-/// The groups of the experiences, as they were told.
-fn groups(driver: &Driver<SgCls>) -> Vec<u32> {
-    let of = |event| match event {
-        GrowthEvent::Grouped { group, .. } => Some(group),
-        _ => None,
-    };
-    growth(driver).into_iter().filter_map(of).collect()
-}
-
 #[test]
 fn an_unlike_experience_opens_a_memory_and_a_like_one_joins() {
-    let mut driver = driver(Config { features: crate::Features::Pixels, ..config() });
+    let mut driver = driver(Config { features: Features::Pixels, ..config() });
     driver.begin_experience(0).unwrap();
     train(&mut driver, 0, 3, 0);
     let first = of_group(task(0, 30, 50), 0);
@@ -109,7 +34,7 @@ fn an_unlike_experience_opens_a_memory_and_a_like_one_joins() {
 /// A memory begins as the working network is when its group opens.
 #[test]
 fn a_memory_opens_as_a_copy_and_warms_up_from_there() {
-    let mut driver = driver(Config { features: crate::Features::Pixels, alpha: 0.99, ..config() });
+    let mut driver = driver(Config { features: Features::Pixels, alpha: 0.99, ..config() });
     driver.begin_experience(0).unwrap();
     train(&mut driver, 0, 5, 0);
     begin(&mut driver, 1, 1, &[of_group(task(0, 30, 50), 0)]);
@@ -127,13 +52,34 @@ fn a_memory_opens_as_a_copy_and_warms_up_from_there() {
     }
 }
 
+/// A network that opens as the most similar memory is that of group 0, not the working network.
+#[test]
+fn a_memory_can_open_as_the_most_similar_one() {
+    for (open_from, expected) in
+        [(OpenFrom::MostSimilar, "group-0"), (OpenFrom::Working, "working")]
+    {
+        let config =
+            Config { open_from, groups: vec![0, 1, 2], features: Features::Pixels, ..config() };
+        let mut driver = driver(config);
+        driver.begin_experience(0).unwrap();
+        train(&mut driver, 0, 3, 0);
+        begin(&mut driver, 1, 1, &[of_group(task(0, 30, 50), 0)]);
+        train(&mut driver, 1, 3, 1);
+        let held = [of_group(task(0, 30, 50), 0), of_group(task(1, 30, 60), 1)];
+        begin(&mut driver, 2, 0, &held);
+        let found = parameters(&mut driver, "group-2");
+        assert_eq!(found, parameters(&mut driver, expected), "{open_from:?}");
+        assert_ne!(parameters(&mut driver, "group-0"), parameters(&mut driver, "working"));
+    }
+}
+
 /// T3: with s = 0 and r_min = 0 a group that is not learned keeps its weights.
 #[test]
 fn a_memory_of_similarity_zero_is_frozen() {
     let oracle = Config {
         similarity: SimilarityGiven::Oracle,
         oracle_across: 0.0,
-        r_min: 0.0,
+        r_min_share: 0.0,
         groups: vec![0, 1],
         ..config()
     };
@@ -153,7 +99,7 @@ fn update_rates_follow_similarity() {
     let oracle = Config {
         similarity: SimilarityGiven::Oracle,
         oracle_across: 0.5,
-        r_min: 0.1,
+        r_min_share: 0.1 / 0.9,
         r_max: 0.9,
         groups: vec![0, 1],
         ..config()
@@ -181,8 +127,7 @@ fn there_are_never_more_networks_than_allowed() {
     for (at_capacity, expected) in
         [(crate::AtCapacity::Join, vec![1, 2]), (crate::AtCapacity::Merge, vec![1, 2, 1, 2])]
     {
-        let config =
-            Config { features: crate::Features::Pixels, groups_max: 2, at_capacity, ..config() };
+        let config = Config { features: Features::Pixels, groups_max: 2, at_capacity, ..config() };
         let mut driver = driver(config);
         driver.begin_experience(0).unwrap();
         train(&mut driver, 0, 3, 0);
@@ -211,7 +156,7 @@ fn there_are_never_more_networks_than_allowed() {
 /// A group that the reservoir has emptied scores 0 and is not joined.
 #[test]
 fn a_group_without_samples_is_like_nothing() {
-    let mut driver = driver(Config { features: crate::Features::Pixels, ..config() });
+    let mut driver = driver(Config { features: Features::Pixels, ..config() });
     driver.begin_experience(0).unwrap();
     train(&mut driver, 0, 3, 0);
     begin(&mut driver, 1, 0, &[of_group(task(0, 0, 50), 0)]);
@@ -221,7 +166,7 @@ fn a_group_without_samples_is_like_nothing() {
 /// A probe of one class has no likeness by prototypes: told, and taken for 0.
 #[test]
 fn an_undefined_similarity_is_told_and_taken_for_none() {
-    let mut driver = driver(Config { features: crate::Features::Pixels, ..config() });
+    let mut driver = driver(Config { features: Features::Pixels, ..config() });
     driver.begin_experience(0).unwrap();
     train(&mut driver, 0, 3, 0);
     let one_class = Script::new(&[0.5; 10 * WIDTH], &[1; 10]);
@@ -282,8 +227,8 @@ fn settings_out_of_range_are_refused() {
     );
     assert_eq!(of(Config { groups_max: 0, ..config() }), "`groups_max`: expected at least 1");
     assert_eq!(
-        of(Config { r_min: 0.5, r_max: 0.4, ..config() }),
-        "`r_min`: expected at most r_max"
+        of(Config { r_min_share: 1.5, ..config() }),
+        "`r_min_share`: expected a number from 0 to 1"
     );
     assert_eq!(of(Config { q: 0.0, ..config() }), "`q`: expected a number above 0");
     assert_eq!(of(Config { probe: 1, ..config() }), "`probe`: expected at least 2");

@@ -28,13 +28,15 @@ struct Group {
     number: usize,
     opened_at: u64,
     samples: u64,
+    /// It has a trained network beside the working one.
+    trained: bool,
 }
 
 impl SgCls {
     pub(crate) fn write(&self, out: &mut StateWriter) -> Result<()> {
         let group = |(number, memory): (usize, &crate::memories::Memory)| {
             let (opened_at, samples) = (memory.opened_at, memory.samples);
-            Group { number, opened_at, samples }
+            Group { number, opened_at, samples, trained: memory.trained.is_some() }
         };
         let standing = Standing {
             steps: self.steps,
@@ -76,7 +78,7 @@ impl SgCls {
             }
         }
         (0..self.config.groups_max).for_each(|group| drop(self.memories.take(group)));
-        for Group { number, opened_at, samples } in standing.groups {
+        for Group { number, opened_at, samples, trained } in standing.groups {
             if number >= self.config.groups_max {
                 return Err(Error::state(format!(
                     "the saved state has group {number}, but groups_max is {}",
@@ -84,6 +86,9 @@ impl SgCls {
                 )));
             }
             let mut memory = self.memory(&self.working);
+            if !trained {
+                memory.trained = None;
+            }
             (memory.opened_at, memory.samples) = (opened_at, samples);
             state::load(&mut memory.average, &format!("group-{number}."), saved)?;
             if let Some(trained) = &mut memory.trained {

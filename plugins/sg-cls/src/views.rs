@@ -100,3 +100,7 @@ impl SgCls {
         Ok(pi)
     }
 }
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+mod tests;

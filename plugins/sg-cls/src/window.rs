@@ -1,23 +1,27 @@
-//! The last batches, for streams whose experiences cannot be looked through before they are learned.
+//! Batches of which the group is not decided yet, for streams whose experiences cannot be looked through before
+//! they are learned.
 
 use perdura_nn::similarity::Samples;
 use perdura_sdk::prelude::*;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-/// Batches between which an experience, or a stretch of a stream without boundaries, is looked at.
+/// Batches, oldest first, that wait to be counted in for a group.
 #[derive(Default)]
 pub struct Window {
     batches: VecDeque<(Samples, Vec<u64>)>,
 }
 
 impl Window {
-    /// Takes a batch in; the oldest goes when there are more than `capacity`.
-    pub fn push(&mut self, rows: &Rows<'_>, width: usize, capacity: usize) {
+    /// Takes a batch in.
+    pub fn push(&mut self, rows: &Rows<'_>, width: usize) {
         let (values, labels) = (rows.inputs().to_vec(), rows.labels().to_vec());
         self.batches.push_back((Samples { values, width, labels }, rows.uids().to_vec()));
-        while self.batches.len() > capacity {
-            self.batches.pop_front();
-        }
+    }
+
+    /// Gives away all batches but the newest `keep`, oldest first.
+    pub fn release(&mut self, keep: usize) -> Vec<Samples> {
+        let away = self.batches.len().saturating_sub(keep);
+        self.batches.drain(..away).map(|(samples, _)| samples).collect()
     }
 
     /// Batches held.
@@ -25,14 +29,10 @@ impl Window {
         self.batches.len()
     }
 
-    pub fn clear(&mut self) {
-        self.batches.clear();
-    }
-
-    /// The newest samples, at most `count`.
-    pub fn probe(&self, count: usize) -> Samples {
+    /// The newest samples of the newest `batches`, at most `count`.
+    pub fn probe(&self, batches: usize, count: usize) -> Samples {
         let mut all = Samples::default();
-        for (samples, _) in &self.batches {
+        for (samples, _) in self.batches.range(self.batches.len().saturating_sub(batches)..) {
             all.width = samples.width;
             all.extend(&samples.values, &samples.labels);
         }
@@ -41,7 +41,7 @@ impl Window {
     }
 
     /// Identities of all samples.
-    pub fn uids(&self) -> Vec<u64> {
+    pub fn uids(&self) -> BTreeSet<u64> {
         self.batches.iter().flat_map(|(_, uids)| uids).copied().collect()
     }
 

@@ -28,7 +28,40 @@ pub enum GrowthEvent {
         similarities: Vec<(u32, f32)>,
     },
     /// All that belonged to `group` belongs to `into`; the name `group` may be given again.
-    Merged { group: u32, into: u32, networks: u32 },
+    Merged {
+        group: u32,
+        into: u32,
+        networks: u32,
+        /// Similarity of the two, for which they were chosen.
+        #[serde(default)]
+        similarity: Option<f32>,
+        /// The network that the merged group goes on with.
+        #[serde(default)]
+        kept: Option<Kept>,
+        /// What that was decided by; `None` where there were no samples to tell.
+        #[serde(default)]
+        losses: Option<MergeLosses>,
+    },
+}
+
+/// Which network a merged group goes on with.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// The average of both.
+    Average,
+    /// That of `into`.
+    Into,
+    /// That of `group`.
+    Group,
+}
+
+/// Losses of the three candidates on the samples of both groups.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+pub struct MergeLosses {
+    pub average: f32,
+    pub into: f32,
+    pub group: f32,
 }
 
 impl GrowthEvent {
@@ -58,6 +91,30 @@ mod tests {
         let data = json!({ "group": 1, "networks": 2, "similarities": [[0, 0.25]] });
         assert_eq!(event.data, data);
         assert_eq!(GrowthEvent::read(&event), Some(opened));
+    }
+
+    #[test]
+    fn a_merge_says_why() {
+        let losses = Some(MergeLosses { average: 0.5, into: 1.5, group: 0.25 });
+        let merged = GrowthEvent::Merged {
+            group: 1,
+            into: 0,
+            networks: 1,
+            similarity: Some(0.75),
+            kept: Some(Kept::Group),
+            losses,
+        };
+        let event = merged.to_event();
+        let why = json!({ "average": 0.5, "into": 1.5, "group": 0.25 });
+        assert_eq!(
+            (&event.data["similarity"], &event.data["kept"]),
+            (&json!(0.75), &json!("group"))
+        );
+        assert_eq!(event.data["losses"], why);
+        assert_eq!(GrowthEvent::read(&event), Some(merged));
+        let bare = json!({ "group": 1, "into": 0, "networks": 1 });
+        let read = GrowthEvent::read(&EventMsg { kind: "merged".into(), data: bare });
+        assert!(matches!(read, Some(GrowthEvent::Merged { similarity: None, losses: None, .. })));
     }
 
     #[test]

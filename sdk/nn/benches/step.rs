@@ -114,8 +114,7 @@ fn cls_er(bencher: Bencher) {
         let loss = losses::cross_entropy(logits, bench.labels(&[&y, &ym])) + consistency;
         let value: f32 = loss.clone().into_scalar();
         working.descend(&tracked, loss.backward(), 0.03);
-        plastic.average(&working, 0.99);
-        stable.average(&working, 0.99);
+        working.lead(&mut [(&mut plastic, 0.99), (&mut stable, 0.99)]);
         value
     });
 }
@@ -141,6 +140,18 @@ fn average_by_parameter(bencher: Bencher) {
     let mut bench = Bench::new();
     let (mut a, b) = (bench.network(), bench.network());
     bencher.bench_local(|| a.average(&b, 0.99));
+}
+
+/// Five networks follow one, one by one and in a single pass.
+#[divan::bench(args = [true, false])]
+fn five_averages(bencher: Bencher, together: bool) {
+    let mut bench = Bench::new();
+    let mut leader = bench.network();
+    let mut followers: Vec<Net> = (0..5).map(|_| bench.network()).collect();
+    bencher.bench_local(|| match together {
+        true => leader.lead(&mut followers.iter_mut().map(|f| (f, 0.99)).collect::<Vec<_>>()),
+        false => followers.iter_mut().for_each(|follower| follower.average(&leader, 0.99)),
+    });
 }
 
 #[divan::bench]

@@ -47,6 +47,11 @@ pub fn device(name: &str, seed: u64) -> Result<Device, DeviceError> {
     Ok(device)
 }
 
+/// True where a tensor can give its numbers away and take them back without a copy.
+pub(crate) fn in_main_memory(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
 #[cfg(not(feature = "libtorch"))]
 fn libtorch(name: &str) -> Result<Device, DeviceError> {
     Err(DeviceError::NotBuilt { name: name.into() })

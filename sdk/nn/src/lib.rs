@@ -7,7 +7,7 @@
 //! 3. [`Network::tracked`] makes a copy of the network that records gradients; a loss from [`losses`]
 //!    is computed with its [`forward_train`](Net::forward_train).
 //! 4. [`Network::descend`] takes the gradients back: `θ ← θ − lr·g`. [`Network::average`] moves a
-//!    network towards another.
+//!    network towards another, [`Network::lead`] several towards one in a single pass.
 //! 5. [`state::save`] and [`state::load`] put a network into the learner's saved state,
 //!    [`Net::predict`] brings logits to the host.
 //!
@@ -55,6 +55,7 @@
 //! model of CPU.
 #![deny(unsafe_code)]
 
+mod averages;
 mod backbone;
 pub mod barlow;
 mod batch_norm;

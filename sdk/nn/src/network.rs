@@ -3,6 +3,8 @@
 
 use burn::tensor::{Gradients, Tensor};
 
+use crate::averages;
+
 /// A tensor of a network, to be read or replaced. A replacement keeps its shape.
 pub enum TensorMut<'a> {
     /// A parameter: biases, scales.
@@ -27,8 +29,9 @@ impl TensorMut<'_> {
 }
 
 /// The list that [`Network::list`] fills: names in PyTorch's manner, such as `layer1.0.conv1.weight`.
-#[derive(Default)]
 pub struct Listing<'a> {
+    /// False where nobody asks for names: a step goes through the tensors several times.
+    named: bool,
     prefix: String,
     tensors: Vec<(String, TensorMut<'a>)>,
 }
@@ -36,11 +39,15 @@ pub struct Listing<'a> {
 impl<'a> Listing<'a> {
     /// Adds one tensor.
     pub fn tensor(&mut self, name: &str, tensor: TensorMut<'a>) {
-        self.tensors.push((format!("{}{name}", self.prefix), tensor));
+        let name = if self.named { format!("{}{name}", self.prefix) } else { String::new() };
+        self.tensors.push((name, tensor));
     }
 
     /// Adds all tensors of a part as `<name>.<its name>`; with an empty name, under their own names.
     pub fn part(&mut self, name: &str, part: &'a mut impl Network) {
+        if !self.named {
+            return part.list(self);
+        }
         let outer = self.prefix.len();
         self.prefix.push_str(name);
         if !name.is_empty() {
@@ -81,9 +88,16 @@ pub trait Network: Clone {
 
     /// Every tensor with its name.
     fn tensors_mut(&mut self) -> Vec<(String, TensorMut<'_>)> {
-        let mut listing = Listing::default();
+        let mut listing = Listing { named: true, prefix: String::new(), tensors: Vec::new() };
         self.list(&mut listing);
         listing.tensors
+    }
+
+    /// Every tensor in the same order, without names.
+    fn unnamed_mut(&mut self) -> Vec<TensorMut<'_>> {
+        let mut listing = Listing { named: false, prefix: String::new(), tensors: Vec::new() };
+        self.list(&mut listing);
+        listing.tensors.into_iter().map(|(_, tensor)| tensor).collect()
     }
 
     /// Names of all tensors, buffers included.
@@ -94,7 +108,7 @@ pub trait Network: Clone {
     /// A clone whose parameters are the leaves of a new gradient graph.
     fn tracked(&self) -> Self {
         let mut copy = self.clone();
-        for (_, tensor) in copy.tensors_mut() {
+        for tensor in copy.unnamed_mut() {
             match tensor {
                 TensorMut::Vector(t) => *t = t.clone().autodiff().require_grad(),
                 TensorMut::Linear(t) => *t = t.clone().autodiff().require_grad(),
@@ -137,6 +151,17 @@ pub trait Network: Clone {
         });
     }
 
+    /// Moves networks towards this one, each with a decay of its own: `θ_i ← α_i·θ_i + (1 − α_i)·θ`, in one
+    /// pass over θ whatever their number. Running statistics stay.
+    fn lead(&mut self, followers: &mut [(&mut Self, f64)]) {
+        averages::lead(self, followers, averages::Part::Parameters);
+    }
+
+    /// The same for the running statistics, and nothing else.
+    fn lead_buffers(&mut self, followers: &mut [(&mut Self, f64)]) {
+        averages::lead(self, followers, averages::Part::Buffers);
+    }
+
     /// Number of trainable numbers.
     fn parameter_count(&self) -> usize {
         count(self, |tensor| !matches!(tensor, TensorMut::Running(_)))
@@ -162,7 +187,7 @@ enum Pair<'a> {
 }
 
 fn for_each_pair<N: Network>(mine: &mut N, theirs: &mut N, mut apply: impl FnMut(Pair<'_>)) {
-    for ((_, mine), (_, theirs)) in mine.tensors_mut().into_iter().zip(theirs.tensors_mut()) {
+    for (mine, theirs) in mine.unnamed_mut().into_iter().zip(theirs.unnamed_mut()) {
         apply(match (mine, theirs) {
             (TensorMut::Vector(a), TensorMut::Vector(b)) => Pair::Vector(a, b),
             (TensorMut::Linear(a), TensorMut::Linear(b)) => Pair::Linear(a, b),
@@ -191,6 +216,5 @@ fn average<const D: usize>(mine: &mut Tensor<D>, theirs: &Tensor<D>, alpha: f64)
 
 fn count(network: &impl Network, of: impl Fn(&TensorMut<'_>) -> bool) -> usize {
     let mut handles = network.clone();
-    let tensors = handles.tensors_mut();
-    tensors.iter().filter(|(_, t)| of(t)).map(|(_, t)| t.count()).sum()
+    handles.unnamed_mut().iter().filter(|t| of(t)).map(TensorMut::count).sum()
 }

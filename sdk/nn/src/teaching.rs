@@ -28,11 +28,11 @@ impl EmaBn {
         }
     }
 
-    /// `θ ← α·θ + (1 − α)·θ_W`.
-    pub fn move_towards(self, teacher: &mut Net, working: &Net, alpha: f64) {
-        teacher.average(working, alpha);
+    /// `θ_i ← α_i·θ_i + (1 − α_i)·θ_W` for every teacher that is due, in one pass over θ_W.
+    pub fn follow(self, working: &mut Net, mut teachers: Vec<(&mut Net, f64)>) {
+        working.lead(&mut teachers);
         if self == EmaBn::Average {
-            teacher.average_buffers(working, alpha);
+            working.lead_buffers(&mut teachers);
         }
     }
 }

@@ -94,6 +94,11 @@ impl Hysteresis {
         Hysteresis { confirm, pending: None, times: 0 }
     }
 
+    /// Decisions in a row that wait for confirmation.
+    pub fn waiting(&self) -> usize {
+        self.times
+    }
+
     /// The decision, if it is to be acted on now.
     pub fn confirmed(&mut self, decision: Decision, current: usize) -> Option<Decision> {
         if matches!(decision, Decision::Join(g) | Decision::Full(g) if g == current) {
@@ -161,12 +166,12 @@ mod tests {
     fn a_change_must_be_confirmed_in_a_row() {
         let mut hysteresis = Hysteresis::new(2);
         let (stay, go) = (Decision::Join(0), Decision::Join(1));
+        assert_eq!((hysteresis.confirmed(go, 0), hysteresis.waiting()), (None, 1));
+        assert_eq!((hysteresis.confirmed(stay, 0), hysteresis.waiting()), (None, 0));
         assert_eq!(hysteresis.confirmed(go, 0), None);
-        assert_eq!(hysteresis.confirmed(stay, 0), None);
+        assert_eq!((hysteresis.confirmed(Decision::Open, 0), hysteresis.waiting()), (None, 1));
         assert_eq!(hysteresis.confirmed(go, 0), None);
-        assert_eq!(hysteresis.confirmed(Decision::Open, 0), None);
-        assert_eq!(hysteresis.confirmed(go, 0), None);
-        assert_eq!(hysteresis.confirmed(go, 0), Some(go));
+        assert_eq!((hysteresis.confirmed(go, 0), hysteresis.waiting()), (Some(go), 0));
         assert_eq!(hysteresis.confirmed(go, 0), None, "and begins anew");
         assert_eq!(Hysteresis::new(1).confirmed(go, 0), Some(go));
     }
