@@ -322,3 +322,31 @@ fn before_a_run() {
     assert!(!sandbox.path("work/perdura-runs").exists());
     assert_eq!(sandbox.processes(), [""; 0]);
 }
+
+/// Batches of one: DualNet's self-supervised loss needs two samples and says so, in a row of its own; the method
+/// beside it learns from them what it learns alone.
+#[test]
+fn a_method_that_needs_two_samples_fails_alone_on_batches_of_one() {
+    let stream = "--benchmark split-digits --memory 100 --epochs 1 --batch 1 --preset none";
+    let sandbox = Sandbox::new();
+    let answer = sandbox
+        .line(&format!("compare --methods sgd,dualnet --seeds 1 {stream} --out out --format json"));
+    assert_eq!(answer.code, Some(1), "{}\n{}", answer.out, answer.err);
+    let document = answer.json();
+    let row = |method: &str| {
+        let rows = document["rows"].as_array().expect("rows");
+        let row = rows.iter().find(|row| row["method"] == method).expect("a row");
+        (row["n"].as_u64(), row["failed"].as_u64())
+    };
+    assert_eq!(row("perdura/sgd"), (Some(1), Some(0)));
+    assert_eq!(row("perdura/dualnet"), (Some(0), Some(1)));
+    let runs = RunResult::all_below(&sandbox.path("work/out"));
+    let of = |method: &str| runs.iter().find(|run| run.plan.method == method).expect("a folder");
+    let fault = of("perdura/dualnet").fault();
+    assert_eq!((fault.call.as_str(), fault.step), ("observe", Some(0)));
+    assert!(fault.message.contains("expected at least 2 samples, found 1"), "{}", fault.message);
+    let alone = Sandbox::new();
+    alone.line(&format!("run sgd --seed 1 {stream} --out out")).expect(0);
+    let alone = RunResult::only_below(&alone.path("work/out"));
+    assert_eq!(of("perdura/sgd").determined, alone.determined);
+}

@@ -5,6 +5,7 @@ mod cheaters;
 mod cli;
 mod data_files;
 mod determinism;
+mod dualnet_images;
 mod faults;
 mod fetch;
 mod golden;

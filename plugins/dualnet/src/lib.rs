@@ -193,10 +193,15 @@ fn wishes(config: &Config) -> Wishes {
 }
 
 fn ssl_requests(config: &Config) -> Vec<Request> {
+    // Quirk Q3: views are normalised by one half, whatever the inputs are normalised by.
+    let profile = match config.quirks {
+        Quirks::Fixed => Profile::Ssl,
+        Quirks::ReleasedCode => Profile::SslHalf,
+    };
     let request = |name: &str, source| {
         let repeats = config.ssl_steps_max().max(1);
         let request = Request::memory(name, config.ssl_batch).source(source);
-        request.repeats(repeats).views(2).profile(Profile::Ssl)
+        request.repeats(repeats).views(2).profile(profile)
     };
     match config.ssl_source {
         SslSource::PastOnly => {
@@ -209,23 +214,23 @@ fn ssl_requests(config: &Config) -> Vec<Request> {
     }
 }
 
-/// Means over the steps of the batch; what did not happen is 0. The ratio is left out where
-/// supervision did not move the slow network.
+/// Means over the steps of the batch. What did not happen is left out, not 0: a loss that was not computed, the
+/// ratio where supervision did not move the slow network.
 fn report(learned: Learned) -> StepReport {
-    let mean = |sum: f64, steps: f64| if steps > 0.0 { sum / steps } else { 0.0 };
-    let supervised = |sum| mean(sum, learned.sup_steps);
-    let report = StepReport::new()
-        .scalar("loss", supervised(learned.loss))
-        .scalar("loss_ce", supervised(learned.loss_ce))
-        .scalar("loss_ce_replay", supervised(learned.loss_ce_replay))
-        .scalar("loss_kd", supervised(learned.loss_kd))
-        .scalar("loss_ssl", mean(learned.loss_ssl, learned.ssl_steps))
-        .scalar("slow_move_ssl", learned.slow_move_ssl)
-        .scalar("slow_move_sup", learned.slow_move_sup);
-    match learned.slow_move_sup > 0.0 {
-        true => report.scalar("slow_move_ratio", learned.slow_move_ssl / learned.slow_move_sup),
-        false => report,
-    }
+    let Learned { slow_move_ssl, slow_move_sup, .. } = learned;
+    let ratio = (slow_move_sup > 0.0).then(|| slow_move_ssl / slow_move_sup);
+    let scalars = [
+        ("loss", learned.loss.get()),
+        ("loss_ce", learned.loss_ce.get()),
+        ("loss_ce_replay", learned.loss_ce_replay.get()),
+        ("loss_kd", learned.loss_kd.get()),
+        ("loss_ssl", learned.loss_ssl.get()),
+        ("slow_move_ssl", Some(slow_move_ssl)),
+        ("slow_move_sup", Some(slow_move_sup)),
+        ("slow_move_ratio", ratio),
+    ];
+    let there = scalars.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    there.fold(StepReport::new(), |report, (name, value)| report.scalar(name, value))
 }
 
 #[cfg(feature = "export")]

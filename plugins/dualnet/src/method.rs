@@ -26,17 +26,34 @@ pub struct DualNet {
     pub(crate) tasks: BTreeMap<u32, Vec<u32>>,
 }
 
-/// Sums over the steps of one incoming batch.
+/// A mean over the steps in which there was something to measure.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mean {
+    sum: f64,
+    steps: u32,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.steps += 1;
+    }
+
+    /// `None` where nothing was added.
+    pub fn get(self) -> Option<f64> {
+        (self.steps > 0).then(|| self.sum / f64::from(self.steps))
+    }
+}
+
+/// What one incoming batch brought.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Learned {
-    pub ssl_steps: f64,
-    pub loss_ssl: f64,
-    pub sup_steps: f64,
-    pub loss: f64,
-    pub loss_ce: f64,
-    pub loss_ce_replay: f64,
+    pub loss_ssl: Mean,
+    pub loss: Mean,
+    pub loss_ce: Mean,
+    pub loss_ce_replay: Mean,
     /// Before λ_tr.
-    pub loss_kd: f64,
+    pub loss_kd: Mean,
     /// Distance the slow network was moved, without its projector.
     pub slow_move_ssl: f64,
     pub slow_move_sup: f64,
@@ -106,8 +123,7 @@ impl DualNet {
         let [z_a, z_b] = tracked.project(views)?;
         let correlation = barlow::cross_correlation(z_a, z_b, eps_std)?;
         let loss = barlow::barlow_twins(correlation, lambda_bt);
-        learned.ssl_steps += 1.0;
-        learned.loss_ssl += scalar(&loss);
+        learned.loss_ssl.add(scalar(&loss));
         self.nets.phi.descend(&tracked.phi, loss.backward(), lr_ssl * ssl_weight);
         Ok(())
     }
@@ -209,18 +225,17 @@ impl DualNet {
     ) -> Result<Tensor<1>> {
         let answer = answer.expect("there is a current batch in every step");
         let mut loss = losses::cross_entropy(answer, self.labels(&[current]));
-        learned.loss_ce += scalar(&loss);
+        learned.loss_ce.add(scalar(&loss));
         if let (Some(replay), Some(answer_m)) = (replay, answer_m) {
             let repeated = losses::cross_entropy(answer_m.clone(), self.labels(&[replay]));
-            learned.loss_ce_replay += scalar(&repeated);
+            learned.loss_ce_replay.add(scalar(&repeated));
             loss = loss + repeated;
             if let Some(kd) = self.distillation(replay, answer_m)? {
-                learned.loss_kd += scalar(&kd);
+                learned.loss_kd.add(scalar(&kd));
                 loss = loss + kd.mul_scalar(self.config.lambda_tr);
             }
         }
-        learned.sup_steps += 1.0;
-        learned.loss += scalar(&loss);
+        learned.loss.add(scalar(&loss));
         Ok(loss)
     }
 

@@ -122,13 +122,26 @@ fn look_ahead_of_k_steps_goes_a_share_of_the_way() {
 /// running statistics of the fast one.
 #[test]
 fn self_supervision_moves_the_slow_network_alone() {
-    for roles in [Roles::Paper, Roles::Blog] {
-        let mut driver = driver(Config { roles, ..ssl_alone() });
+    use perdura_dualnet::BackboneKind::{Mlp, Resnet18};
+    for (roles, backbone) in
+        [(Roles::Paper, Mlp), (Roles::Blog, Mlp), (Roles::Paper, Resnet18), (Roles::Blog, Resnet18)]
+    {
+        let input = if backbone == Mlp { vec![WIDTH] } else { vec![3, 16, 16] };
+        let width = input.iter().product();
+        let config = Config { roles, backbone, width: 2, ..ssl_alone() };
+        let mut driver =
+            Driver::<DualNet>::new(config, Setting::new(CLASSES, &input).seed(3)).unwrap();
         let (phi, theta) = (tensors(&mut driver, &PHI), tensors(&mut driver, &["fast.", "head."]));
-        let report = driver.step(&samples(6, 0), &[("ssl", views(8, 1))]).unwrap();
-        assert_eq!(tensors(&mut driver, &["fast.", "head."]), theta, "{roles:?}");
+        let normalised = theta.keys().any(|name| name.contains("running"));
+        assert_eq!(normalised, backbone == Resnet18);
+        let of = |count, salt| Samples::new(&inputs(count, width, salt), &vec![0; count]);
+        let views = of(8, 1).view(&inputs(8, width, 7001));
+        let report = driver.step(&of(6, 0), &[("ssl", views)]).unwrap();
+        assert_eq!(tensors(&mut driver, &["fast.", "head."]), theta, "{roles:?} {backbone:?}");
         let after = tensors(&mut driver, &PHI);
-        assert!(after.iter().all(|(name, v)| *v != phi[name]), "{roles:?}");
+        for (name, values) in after {
+            assert_ne!(values, phi[&name], "{roles:?} {backbone:?}: {name} stays");
+        }
         assert!(report.scalar("slow_move_ssl").unwrap() > 0.0);
         assert_eq!(report.scalar("slow_move_sup"), Some(0.0));
         assert_eq!(report.scalar("slow_move_ratio"), None);
@@ -172,7 +185,7 @@ fn the_first_experience_replays_nothing() {
     driver.position = at(0);
     let first = step(&mut driver, 1);
     assert_eq!(first.scalar("loss"), first.scalar("loss_ce"));
-    assert_eq!((first.scalar("loss_ce_replay"), first.scalar("loss_kd")), (Some(0.0), Some(0.0)));
+    assert_eq!((first.scalar("loss_ce_replay"), first.scalar("loss_kd")), (None, None));
     driver.position = at(1);
     let second = step(&mut driver, 2);
     let of = |name| second.scalar(name).unwrap();
@@ -245,7 +258,7 @@ fn self_supervision_waits_for_its_turn() {
         let report = step(&mut driver, i);
         let moves = i % 3 == 2;
         assert_eq!(tensors(&mut driver, &["slow."]) != before, moves, "step {i}");
-        assert_eq!(report.scalar("loss_ssl").unwrap() > 0.0, moves, "step {i}");
+        assert_eq!(report.scalar("loss_ssl").is_some(), moves, "step {i}");
     }
 }
 
