@@ -40,7 +40,7 @@ fn small(construction: Construction, seed: u64) -> Result<Benchmark, StreamError
 }
 
 const GROUPS: Construction =
-    Construction::Groups { groups: 2, angles: &[0.0, 90.0, 180.0], train: 6, test: 3 };
+    Construction::Groups { groups: 2, angles: Angles::of(&[0.0, 90.0, 180.0]), train: 6, test: 3 };
 
 fn transforms(benchmark: &Benchmark) -> &[Transform] {
     match &benchmark.samples {
@@ -112,6 +112,30 @@ fn groups_are_interleaved_and_share_a_permutation() {
     assert_eq!(*benchmark.train_image(id), moved.collect::<Vec<u8>>());
 }
 
+/// Two groups at two angles, with fewer images than the shipped stream; what is not said stays as it was.
+#[test]
+fn groups_take_parameters() {
+    let named = |text: &str| build(text, None, &StreamOptions::default(), 0);
+    let benchmark = named("known-similarity-digits:groups=2,angles=0/45,train=50,test=20").unwrap();
+    let groups: Vec<_> = benchmark.experiences.iter().map(|e| e.group.unwrap()).collect();
+    assert_eq!(groups, [0, 1, 0, 1]);
+    let degrees: Vec<f64> = transforms(&benchmark).iter().map(Transform::degrees).collect();
+    assert_eq!(degrees, [0.0, 0.0, 45.0, 45.0]);
+    assert!(benchmark.experiences.iter().all(|e| (e.train.len(), e.test.len()) == (50, 20)));
+    let (one, shipped) =
+        (named("known-similarity-digits:groups=1"), named("known-similarity-digits"));
+    let (one, shipped) = (one.unwrap(), shipped.unwrap());
+    assert_eq!((one.experiences.len(), shipped.experiences.len()), (3, 9));
+    assert_eq!(one.experiences[0], shipped.experiences[0]);
+    let message = |text: &str| named(text).unwrap_err().to_string();
+    let unknown = message("known-similarity-digits:experiences=3");
+    assert!(unknown.ends_with("it has: groups, angles, train, test"), "{unknown}");
+    let wrong = message("known-similarity-digits:angles=0/x");
+    assert!(wrong.ends_with("angles=0/x: expected angles in degrees, as in 0/20/40, found `x`"));
+    let none = message("known-similarity-digits:groups=0");
+    assert!(none.contains("the number of experiences is 0"), "{none}");
+}
+
 #[test]
 fn groups_draw_their_samples_from_the_seed() {
     let benchmark = small(GROUPS, 3).unwrap();
@@ -132,14 +156,15 @@ fn groups_draw_their_samples_from_the_seed() {
 #[test]
 fn what_cannot_be_made_is_refused() {
     let message = |construction| small(construction, 0).unwrap_err().to_string();
-    let many = Construction::Groups { groups: 2, angles: &[0.0], train: 11, test: 3 };
+    let many = Construction::Groups { groups: 2, angles: Angles::of(&[0.0]), train: 11, test: 3 };
     assert!(message(many).contains("11 training images, but `small` has 10"));
-    let none = Construction::Groups { groups: 2, angles: &[0.0], train: 6, test: 0 };
+    let none = Construction::Groups { groups: 2, angles: Angles::of(&[0.0]), train: 6, test: 0 };
     assert!(message(none).contains("0 test images, but `small` has 4"));
     let zero = "the number of experiences is 0";
     assert!(message(Construction::Permuted { experiences: 0 }).contains(zero));
     assert!(
-        message(Construction::Groups { groups: 2, angles: &[], train: 1, test: 1 }).contains(zero)
+        message(Construction::Groups { groups: 2, angles: Angles::of(&[]), train: 1, test: 1 })
+            .contains(zero)
     );
     let counted = Construction::Permuted { experiences: 1 << 29 };
     assert!(message(counted).contains("536870912 experiences of 10 samples"));

@@ -13,6 +13,7 @@
 //! # Ok::<(), stream::StreamError>(())
 //! ```
 
+mod angles;
 mod benchmark;
 mod circle;
 mod content;
@@ -31,6 +32,7 @@ mod transform;
 
 use std::path::Path;
 
+pub use angles::Angles;
 pub use benchmark::{Benchmark, Experience, Samples, Scenario};
 pub use circle::{Draw, Drawn};
 pub use content::{ExperienceContent, Listed, StreamContent};

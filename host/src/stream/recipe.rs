@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::circle::Circle;
 use super::{
-    Benchmark, Samples, Scenario, ScoreOn, StreamError, StreamOptions, circle, domains, split,
+    Angles, Benchmark, Samples, Scenario, ScoreOn, StreamError, StreamOptions, circle, domains,
+    split,
 };
 use crate::augment::{ChannelStatistics, Pixels, ResizedCrop, SslAugment, TrainAugment};
 use crate::data::DataPair;
@@ -41,7 +42,7 @@ pub enum Construction {
     Rotated { experiences: usize, degrees_below: f64 },
     /// Groups that differ by a permutation, rotated by each of the angles in turn; so many training
     /// and test images in each experience.
-    Groups { groups: usize, angles: &'static [f64], train: usize, test: usize },
+    Groups { groups: usize, angles: Angles, train: usize, test: usize },
     /// The first `classes` of the class order in pairs, each pair for a while, turning; once round all
     /// pairs in each of the rounds.
     Circle { classes: usize, rounds: usize },
@@ -158,7 +159,7 @@ pub(super) const SHIPPED: &[Recipe] = &[
         scenario: Scenario::DomainIl,
         construction: Construction::Groups {
             groups: 3,
-            angles: &[0.0, 20.0, 40.0],
+            angles: Angles::of(&[0.0, 20.0, 40.0]),
             train: 6000,
             test: 2000,
         },
@@ -171,7 +172,7 @@ pub(super) const SHIPPED: &[Recipe] = &[
         scenario: Scenario::DomainIl,
         construction: Construction::Groups {
             groups: 3,
-            angles: &[0.0, 20.0, 40.0],
+            angles: Angles::of(&[0.0, 20.0, 40.0]),
             train: 600,
             test: 200,
         },
@@ -268,7 +269,7 @@ impl Recipe {
                 domains::rotated(&data, experiences, degrees_below, seed)?
             }
             Construction::Groups { groups, angles, train, test } => {
-                domains::groups(&data, groups, angles, (train, test), seed)?
+                domains::groups(&data, groups, &angles, (train, test), seed)?
             }
             Construction::Circle { classes, rounds } => {
                 if options.validation > 0.0 {

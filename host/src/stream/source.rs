@@ -30,12 +30,7 @@ impl Source {
         let data = match recipe.data {
             "folder" => load_folder(&mut recipe, parameters, data_dir)?,
             name => {
-                if let Construction::Split { experiences }
-                | Construction::Permuted { experiences }
-                | Construction::Rotated { experiences, .. } = &mut recipe.construction
-                {
-                    *experiences = parameters.take("experiences")?.unwrap_or(*experiences);
-                }
+                take_construction(&mut recipe.construction, &mut parameters)?;
                 parameters.finish()?;
                 data::load(name, data_dir)?
             }
@@ -52,6 +47,29 @@ impl Source {
         let benchmark = self.recipe.assemble(self.data.clone(), options, seed)?;
         Ok(Benchmark { name: self.name.clone(), ..benchmark })
     }
+}
+
+/// What the parameters make of a construction: `experiences`; of groups `groups`, `angles` (`0/20/40`), and
+/// `train` and `test` images of each experience.
+fn take_construction(
+    construction: &mut Construction,
+    parameters: &mut Parameters<'_>,
+) -> Result<(), StreamError> {
+    match construction {
+        Construction::Split { experiences }
+        | Construction::Permuted { experiences }
+        | Construction::Rotated { experiences, .. } => {
+            *experiences = parameters.take("experiences")?.unwrap_or(*experiences);
+        }
+        Construction::Groups { groups, angles, train, test } => {
+            *groups = parameters.take("groups")?.unwrap_or(*groups);
+            *angles = parameters.take("angles")?.unwrap_or(*angles);
+            *train = parameters.take("train")?.unwrap_or(*train);
+            *test = parameters.take("test")?.unwrap_or(*test);
+        }
+        Construction::Circle { .. } => {}
+    }
+    Ok(())
 }
 
 /// A folder of images, and what its parameters make of the recipe:
