@@ -1,6 +1,6 @@
-//! DualNet's whole path on images, through the host: ResNet-18 (narrow), two augmented views of each draw,
-//! look-ahead, soft targets written at boundaries, a task-aware head, and state that is saved and loaded for every
-//! evaluation.
+//! DualNet's whole path on images, through the host: ResNet-18 (narrow), two augmented views of
+//! each draw, look-ahead, soft targets written at boundaries, a task-aware head, and state that is
+//! saved and loaded for every evaluation.
 
 use perdura_tests::{RunResult, Sandbox};
 use serde_json::Value;
@@ -34,9 +34,10 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-const RUN: &str = "run dualnet --benchmark split-cifar10-subset --data-dir ../data --seed 0 --memory 50 \
-                   --epochs 1 --batch 6 --preset none --set backbone=resnet18 --set width=2 \
-                   --set head=task_aware --set ssl_source=past_only --set ssl_batch=8 --set replay=6 --out out";
+const RUN: &str = "run dualnet --benchmark split-cifar10-subset --data-dir ../data --seed 0 \
+                   --memory 50 --epochs 1 --batch 6 --preset none --set backbone=resnet18 \
+                   --set width=2 --set head=task_aware --set ssl_source=past_only \
+                   --set ssl_batch=8 --set replay=6 --out out";
 
 /// Means of the scalars of an epoch, experience by experience.
 fn epochs(run: &RunResult) -> Vec<Value> {

@@ -1,4 +1,5 @@
-//! Learners that grow: what they tell of their groups becomes the grouping of the result, and its measure.
+//! Learners that grow: what they tell of their groups becomes the grouping of the result, and its
+//! measure.
 
 use perdura_tests::{RunResult, Sandbox};
 
@@ -38,24 +39,26 @@ fn a_comparison_tells_how_groups_were_found() {
     assert!(of("perdura/er")["grouping"].is_null());
 }
 
-/// One pass, so that no experience can be looked through: its first batches are, and it is put into its group in
-/// its middle. The three groups are found all the same, and nothing opens at a boundary.
+/// One pass, so that no experience can be looked through: its first batches are, and it is put into
+/// its group in its middle. The three groups are found all the same, and nothing opens at a
+/// boundary.
 #[test]
 fn sg_cls_finds_the_groups_in_one_pass() {
     let sandbox = Sandbox::new();
-    let words = "run sg-cls --benchmark known-similarity-digits --memory 400 --seed 0 --online \
-                 --set window=20 --out out";
+    let words = "run sg-cls --benchmark known-similarity-digits --memory 400 --seed 1 --online \
+                 --epochs 2 --set window=20 --out out";
     sandbox.line(words).expect(0);
     let summary = RunResult::only_below(&sandbox.path("work/out")).summary;
     let grouping = summary.grouping.expect("it speaks of groups");
     assert_eq!((grouping.groups, grouping.ari), (3, Some(1.0)));
-    // 60 steps an experience, of which the first 20 are waited for.
+    // 120 steps an experience, of which the first 20 are waited for.
     let steps: Vec<u64> = summary.growth.iter().map(|growth| growth.step).collect();
-    assert_eq!(steps, [0, 79, 139]);
+    assert_eq!(steps, [0, 139, 259]);
 }
 
-/// Without boundaries a window of batches takes the place of a look at the experience. The digits come in pairs, so
-/// that a window is of few classes; every change has been confirmed by two windows of five.
+/// Without boundaries a window of batches takes the place of a look at the experience. The digits
+/// come in pairs, so that a window is of few classes; every change has been confirmed by two
+/// windows of five.
 #[test]
 fn sg_cls_works_where_boundaries_are_hidden() {
     let sandbox = Sandbox::new();

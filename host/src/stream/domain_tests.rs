@@ -112,7 +112,8 @@ fn groups_are_interleaved_and_share_a_permutation() {
     assert_eq!(*benchmark.train_image(id), moved.collect::<Vec<u8>>());
 }
 
-/// Two groups at two angles, with fewer images than the shipped stream; what is not said stays as it was.
+/// Two groups at two angles, with fewer images than the shipped stream; what is not said stays as
+/// it was.
 #[test]
 fn groups_take_parameters() {
     let named = |text: &str| build(text, None, &StreamOptions::default(), 0);

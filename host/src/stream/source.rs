@@ -49,8 +49,8 @@ impl Source {
     }
 }
 
-/// What the parameters make of a construction: `experiences`; of groups `groups`, `angles` (`0/20/40`), and
-/// `train` and `test` images of each experience.
+/// What the parameters make of a construction: `experiences`; of groups `groups`, `angles`
+/// (`0/20/40`), and `train` and `test` images of each experience.
 fn take_construction(
     construction: &mut Construction,
     parameters: &mut Parameters<'_>,

@@ -1,5 +1,5 @@
-//! CLS-ER on a network with batch normalisation (algorithm specification 1.2 and 1.4): whose statistics move
-//! when, and what that leaves of the invariants.
+//! CLS-ER on a network with batch normalisation (algorithm specification 1.2 and 1.4): whose
+//! statistics move when, and what that leaves of the invariants.
 
 use super::*;
 use perdura_nn::teaching::EmaBn;
@@ -78,7 +78,8 @@ fn without_consistency_it_is_er_with_a_second_pass() {
     assert_eq!(bytes(&network(&mut driver, "working")), bytes(&er));
 }
 
-/// 1.4: a teacher's statistics are those of the replayed batches, whatever the working network does.
+/// 1.4: a teacher's statistics are those of the replayed batches, whatever the working network
+/// does.
 #[test]
 fn teachers_keep_statistics_of_the_replayed_batches_alone() {
     let mut driver = driver(at_rest());
@@ -91,7 +92,8 @@ fn teachers_keep_statistics_of_the_replayed_batches_alone() {
     assert_eq!(bytes(&network(&mut driver, "plastic")), bytes(&expected));
 }
 
-/// 1.10.3: with α = 0 and r = 1 the teachers are the working network, which X_m alone normalises alike.
+/// 1.10.3: with α = 0 and r = 1 the teachers are the working network, which X_m alone normalises
+/// alike.
 #[test]
 fn with_no_memory_the_consistency_loss_is_zero() {
     let alphas = Config { alpha_plastic: 0.0, alpha_stable: 0.0, r_stable: 1.0, ..config() };
@@ -101,7 +103,8 @@ fn with_no_memory_the_consistency_loss_is_zero() {
     }
 }
 
-/// `ema_bn = "average"`: the first update halves the way, for statistics too; without updates nothing moves.
+/// `ema_bn = "average"`: the first update halves the way, for statistics too; without updates
+/// nothing moves.
 #[test]
 fn statistics_are_averaged_on_request() {
     let average = |config| Config { ema_bn: EmaBn::Average, ..config };

@@ -40,7 +40,8 @@ hyper_parameters! {
         /// For each sample the network that gives its label the higher probability (the paper).
         #[default]
         PerSample,
-        /// For the whole replayed batch the network with the higher mean log-probability of the labels.
+        /// For the whole replayed batch the network with the higher mean log-probability of the
+        /// labels.
         PerBatch,
     }
 }

@@ -1,9 +1,9 @@
-//! CLS-ER (Arani, Sarfraz, Zonooz, ICLR 2022): a working network learns from the stream and the replay
-//! memory; a plastic (fast) and a stable (slow) network are moving averages of it and teach it on replayed
-//! samples. The stable one is the result.
+//! CLS-ER (Arani, Sarfraz, Zonooz, ICLR 2022): a working network learns from the stream and the
+//! replay memory; a plastic (fast) and a stable (slow) network are moving averages of it and teach
+//! it on replayed samples. The stable one is the result.
 //!
-//! `config.rs` holds the hyper-parameters, `method.rs` the step in the paper's order, this file the rest
-//! of a learner's life.
+//! `config.rs` holds the hyper-parameters, `method.rs` the step in the paper's order, this file the
+//! rest of a learner's life.
 #![deny(unsafe_code)]
 
 mod config;

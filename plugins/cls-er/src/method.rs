@@ -1,6 +1,6 @@
-//! The step of CLS-ER, in the order of the authors' code. Symbols are the paper's: θ_W, θ_P, θ_S are the
-//! parameters of the working, plastic and stable network, (X, Y) the current batch of b samples,
-//! (X_m, Y_m) the replayed one of m, C the number of classes.
+//! The step of CLS-ER, in the order of the authors' code. Symbols are the paper's: θ_W, θ_P, θ_S
+//! are the parameters of the working, plastic and stable network, (X, Y) the current batch of b
+//! samples, (X_m, Y_m) the replayed one of m, C the number of classes.
 
 use burn::tensor::{Bool, Int, Tensor};
 use perdura_nn::teaching::{self, Lesson, updates, warm_up};
@@ -74,8 +74,9 @@ impl ClsEr {
     }
 }
 
-/// Z: for each replayed sample the logits of the teacher that knows it better. Constants: the teachers
-/// compute without gradients. Where they normalise by the batch, their running statistics move.
+/// Z: for each replayed sample the logits of the teacher that knows it better. Constants: the
+/// teachers compute without gradients. Where they normalise by the batch, their running statistics
+/// move.
 pub(crate) fn target(
     config: &Config,
     stable: &mut Net,
@@ -91,8 +92,8 @@ pub(crate) fn target(
     Ok(Target { logits: z_p.mask_where(chosen, z_s), n_select_stable })
 }
 
-/// True where the stable network gives the label the strictly higher probability: a tie is the plastic
-/// network's. `[m]`.
+/// True where the stable network gives the label the strictly higher probability: a tie is the
+/// plastic network's. `[m]`.
 pub(crate) fn choose_stable(
     z_s: &Tensor<2>,
     z_p: &Tensor<2>,

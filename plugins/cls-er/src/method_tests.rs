@@ -94,8 +94,8 @@ fn without_consistency_and_updates_it_is_er() {
     assert_eq!(bits(&found[..expected.len()]), bits(&expected));
 }
 
-/// 1.10.3: with α = 0 and r = 1 both memories are the working network, and the next consistency loss,
-/// which compares before the gradient step, is 0.
+/// 1.10.3: with α = 0 and r = 1 both memories are the working network, and the next consistency
+/// loss, which compares before the gradient step, is 0.
 #[test]
 fn with_no_memory_the_averages_are_the_working_network() {
     let alphas = Config { alpha_plastic: 0.0, alpha_stable: 0.0, r_stable: 1.0, ..config() };
@@ -113,7 +113,8 @@ fn matrix(values: [[f32; 2]; 3]) -> Tensor<2> {
     Tensor::from_data(values, &perdura_nn::device("flex", 0).unwrap())
 }
 
-/// 1.10.4: row by row the teacher with the higher probability of the label; a tie is the plastic one's.
+/// 1.10.4: row by row the teacher with the higher probability of the label; a tie is the plastic
+/// one's.
 #[test]
 fn the_better_teacher_is_chosen_and_a_tie_is_plastic() {
     let device = perdura_nn::device("flex", 0).unwrap();
@@ -127,7 +128,8 @@ fn the_better_teacher_is_chosen_and_a_tie_is_plastic() {
         chosen.iter::<i64>().collect::<Vec<_>>()
     };
     assert_eq!(choose(TeacherSelect::PerSample), [1, 0, 0]);
-    // Mean log-probabilities: stable (−0.127 − 2.127 − 0.693)/3, plastic (−0.313 − 1.313 − 0.693)/3.
+    // Mean log-probabilities: stable (−0.127 − 2.127 − 0.693)/3, plastic (−0.313 − 1.313 −
+    // 0.693)/3.
     assert_eq!(choose(TeacherSelect::PerBatch), [0, 0, 0]);
 }
 
@@ -167,7 +169,8 @@ fn the_gradient_does_not_reach_the_teachers() {
     assert_ne!(parameters(&mut driver, "working"), before.0);
 }
 
-/// 1.10.6: updates happen at their rates, independently. 400 steps; the bounds are five standard deviations.
+/// 1.10.6: updates happen at their rates, independently. 400 steps; the bounds are five standard
+/// deviations.
 #[test]
 fn update_rates_are_kept_and_independent() {
     let mut driver = driver(Config { r_plastic: 0.7, r_stable: 0.3, ..config() });

@@ -12,7 +12,8 @@ use reader::{Golden, assert_parameters, assert_values};
 const KEYS: [&str; 7] =
     ["lr", "replay", "reg_weight", "r_plastic", "r_stable", "alpha_plastic", "alpha_stable"];
 
-/// A learner in the state the case starts from: `working/fc1.weight` there is `working.fc1.weight` here.
+/// A learner in the state the case starts from: `working/fc1.weight` there is `working.fc1.weight`
+/// here.
 fn learner(golden: &Golden) -> Driver<ClsEr> {
     let config: serde_json::Map<_, _> =
         KEYS.into_iter().map(|key| (key.to_string(), golden.hyper(key))).collect();

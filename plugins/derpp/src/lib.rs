@@ -82,9 +82,9 @@ impl ContinualLearner for DerPp {
         Ok(DerPp { config, network })
     }
 
-    /// Equation 7: `L = CE(f(X), Y) + α · mean (f(X') − Z')² + β · CE(f(X''), Y'')`, with
-    /// `(X', Z')` and `(X'', Y'')` from two draws of the memory; `θ ← θ − lr·∇L`. `f(X)` from before
-    /// the update becomes the stored `Z` of this batch.
+    /// Equation 7: `L = CE(f(X), Y) + α · mean (f(X') − Z')² + β · CE(f(X''), Y'')`, with `(X',
+    /// Z')` and `(X'', Y'')` from two draws of the memory; `θ ← θ − lr·∇L`. `f(X)` from before the
+    /// update becomes the stored `Z` of this batch.
     fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
         let (current, dark, labelled) = (&step.current, step.draw("dark")?, step.draw("labelled")?);
         let Config { lr, alpha, beta, .. } = self.config;

@@ -34,7 +34,8 @@ impl ContinualLearner for DualNet {
     fn about() -> About {
         About::new("a slow network learns features without labels, a fast one modulates them")
             .paper(
-                "Pham, Liu, Hoi: DualNet: Continual Learning, Fast and Slow, NeurIPS 2021, arXiv 2110.00175",
+                "Pham, Liu, Hoi: DualNet: Continual Learning, Fast and Slow, NeurIPS 2021, \
+                 arXiv 2110.00175",
             )
             .presets(include_str!("../presets.toml"))
             .devices(perdura_nn::DEVICES)
@@ -214,8 +215,8 @@ fn ssl_requests(config: &Config) -> Vec<Request> {
     }
 }
 
-/// Means over the steps of the batch. What did not happen is left out, not 0: a loss that was not computed, the
-/// ratio where supervision did not move the slow network.
+/// Means over the steps of the batch. What did not happen is left out, not 0: a loss that was not
+/// computed, the ratio where supervision did not move the slow network.
 fn report(learned: Learned) -> StepReport {
     let Learned { slow_move_ssl, slow_move_sup, .. } = learned;
     let ratio = (slow_move_sup > 0.0).then(|| slow_move_ssl / slow_move_sup);

@@ -100,8 +100,8 @@ fn follows_the_reference() {
     assert_values("probe", &logits, &golden.floats("expect/probe/logits"));
 }
 
-/// The first step without its supervised phase, which a batch without labels does not have: look-ahead alone, before
-/// anything else could hide a mistake in it.
+/// The first step without its supervised phase, which a batch without labels does not have:
+/// look-ahead alone, before anything else could hide a mistake in it.
 #[test]
 fn look_ahead_alone_follows_the_reference() {
     let golden = Golden::read("dualnet_mlp_strong");

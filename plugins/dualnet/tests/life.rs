@@ -138,7 +138,8 @@ fn views_are_normalised_apart_in_the_released_code_alone() {
     }
 }
 
-/// Channels are dropped in training alone: the loss is another one, answers are the same, on units and on maps.
+/// Channels are dropped in training alone: the loss is another one, answers are the same, on units
+/// and on maps.
 #[test]
 fn dropout_is_a_matter_of_training() {
     for (backbone, input) in

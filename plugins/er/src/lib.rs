@@ -1,5 +1,5 @@
-//! Experience replay (ER): every step learns from the current batch and a batch of the replay memory,
-//! as one. The host keeps the memory (a reservoir) and draws from it.
+//! Experience replay (ER): every step learns from the current batch and a batch of the replay
+//! memory, as one. The host keeps the memory (a reservoir) and draws from it.
 #![deny(unsafe_code)]
 
 use perdura_nn::{BackboneConfig, BackboneKind, Net, Network, losses, state};
@@ -46,7 +46,10 @@ impl ContinualLearner for Er {
 
     fn about() -> About {
         About::new("replays samples of the memory beside every batch")
-            .paper("Chaudhry et al., On Tiny Episodic Memories in Continual Learning, 2019, arXiv 1902.10486")
+            .paper(
+                "Chaudhry et al., On Tiny Episodic Memories in Continual Learning, 2019, \
+                 arXiv 1902.10486",
+            )
             .presets(include_str!("../presets.toml"))
             .devices(perdura_nn::DEVICES)
     }
@@ -62,7 +65,8 @@ impl ContinualLearner for Er {
         Ok(Er { lr: config.lr, network })
     }
 
-    /// `L = CE(f(X ∪ X_m), Y ∪ Y_m)`, one mean over `b + m` samples in one forward pass; `θ ← θ − lr·∇L`.
+    /// `L = CE(f(X ∪ X_m), Y ∪ Y_m)`, one mean over `b + m` samples in one forward pass; `θ ← θ −
+    /// lr·∇L`.
     fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
         let (current, replay) = (&step.current, step.draw("replay")?);
         let inputs = self.network.rows(&[current.inputs(), replay.inputs()]);

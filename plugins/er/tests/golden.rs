@@ -10,7 +10,8 @@ use perdura_sdk::testing::{Driver, Setting};
 use perdura_sdk::{StateReader, StateWriter};
 use reader::{Golden, assert_parameters_within, assert_values};
 
-/// Follows a case from its initial state, comparing every tensor after every step that the case gives.
+/// Follows a case from its initial state, comparing every tensor after every step that the case
+/// gives.
 fn follows_the_reference(golden: &Golden, config: Config, input: &[usize], limit: f32) {
     let config = Config { lr: golden.hyper("lr").as_f64().unwrap(), ..config };
     let mut driver = Driver::<Er>::new(config, Setting::new(10, input)).unwrap();

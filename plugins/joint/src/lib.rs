@@ -1,5 +1,5 @@
-//! Joint training: the learner of `sgd` on the union of all experiences, mixed. Not continual learning but
-//! its upper bound; all that makes it `joint` is the wish for that stream.
+//! Joint training: the learner of `sgd` on the union of all experiences, mixed. Not continual
+//! learning but its upper bound; all that makes it `joint` is the wish for that stream.
 #![deny(unsafe_code)]
 
 use perdura_nn::{BackboneConfig, BackboneKind, Net, Network, losses, state};

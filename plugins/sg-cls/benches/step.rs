@@ -1,7 +1,7 @@
-//! What a step costs with five groups, next to CLS-ER's. CLS-ER is SG-CLS with two fixed groups (to the byte, see
-//! `tests/tests/determinism.rs`). Steps of all kinds take turns, so that the machine treats them alike. Two further
-//! arms say where the difference comes from: samples of one group ask two memories, like CLS-ER's, and not five;
-//! and there is one average more.
+//! What a step costs with five groups, next to CLS-ER's. CLS-ER is SG-CLS with two fixed groups (to
+//! the byte, see `tests/tests/determinism.rs`). Steps of all kinds take turns, so that the machine
+//! treats them alike. Two further arms say where the difference comes from: samples of one group
+//! ask two memories, like CLS-ER's, and not five; and there is one average more.
 
 use perdura_sdk::testing::{Driver, Samples, Setting};
 use perdura_sg_cls::{Config, Inference, SgCls, SimilarityGiven};

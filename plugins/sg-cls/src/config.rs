@@ -23,7 +23,8 @@ hyper_parameters! {
         pub at_capacity: AtCapacity = AtCapacity::Merge,
         /// Groups given instead of found: that of experience i is `groups[i]`. Empty: found.
         pub groups: Vec<usize> = vec![],
-        /// Groups that are open from step 0 on, as copies of the first network; 0: they open when needed.
+        /// Groups that are open from step 0 on, as copies of the first network; 0: they open when
+        /// needed.
         pub open_at_start: usize = 0,
         /// What a group that opens begins as.
         pub open_from: OpenFrom = OpenFrom::Working,
@@ -36,9 +37,11 @@ hyper_parameters! {
         pub link: GroupLink = GroupLink::Pooled,
         /// Samples of each side that are compared; at least 2.
         pub probe: usize = 200,
-        /// Batches in the sliding window, where the experience cannot be looked through; at least 1.
+        /// Batches in the sliding window, where the experience cannot be looked through; at least
+        /// 1.
         pub window: usize = 20,
-        /// Windows in a row that must agree on a change of group, where boundaries are hidden; at least 1.
+        /// Windows in a row that must agree on a change of group, where boundaries are hidden; at
+        /// least 1.
         pub confirm: usize = 2,
         /// Which similarities the method is given: the measured ones, or a control.
         pub similarity: SimilarityGiven = SimilarityGiven::True,
@@ -53,7 +56,8 @@ hyper_parameters! {
         pub q: f64 = 2.0,
         /// Decay of a memory per update, α_g.
         pub alpha: f64 = 0.99,
-        /// Probabilities of groups 0, 1, ... in place of those from similarity. Empty: from similarity.
+        /// Probabilities of groups 0, 1, ... in place of those from similarity. Empty: from
+        /// similarity.
         pub rates: Vec<f64> = vec![],
         /// Decays of groups 0, 1, ... in place of `alpha`. Empty: `alpha`.
         pub alphas: Vec<f64> = vec![],
@@ -178,7 +182,8 @@ hyper_parameters! {
 }
 
 hyper_parameters! {
-    /// Which similarities between groups decide speeds and teachers. Grouping always uses measured ones.
+    /// Which similarities between groups decide speeds and teachers. Grouping always uses measured
+    /// ones.
     pub enum SimilarityGiven {
         /// The measured ones.
         #[default]
@@ -224,7 +229,8 @@ hyper_parameters! {
         /// One working network; memories are its averages.
         #[default]
         Ema,
-        /// One network per group, on its own experiences and its own replay; memories are their averages.
+        /// One network per group, on its own experiences and its own replay; memories are their
+        /// averages.
         Gradient,
     }
 }
@@ -235,8 +241,8 @@ hyper_parameters! {
         /// Nothing.
         #[default]
         Rest,
-        /// With the probability that follows from similarity they take a step of their own, on the batch and
-        /// on their own replay.
+        /// With the probability that follows from similarity they take a step of their own, on the
+        /// batch and on their own replay.
         Follow,
     }
 }

@@ -9,8 +9,8 @@ use crate::measure::Measure;
 use crate::method::SgCls;
 
 impl SgCls {
-    /// The first experience needs no look: tells of the groups that were open from the start, and opens its
-    /// own if it is not one of them.
+    /// The first experience needs no look: tells of the groups that were open from the start, and
+    /// opens its own if it is not one of them.
     pub(crate) fn open_first(&mut self, index: Option<u32>, host: &mut Host<'_>) -> Result<()> {
         self.begun = true;
         for (count, group) in self.memories.open().into_iter().enumerate() {

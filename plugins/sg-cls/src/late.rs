@@ -1,7 +1,7 @@
-//! Decisions that come after the fact. Where an experience cannot be looked through, its first batches are learned
-//! as the group before and wait; when they are decided they are counted in for their group, once, and what they
-//! brought into the replay memory is relabelled. Where boundaries are hidden a change must be confirmed by
-//! several windows in a row, all of which wait until then.
+//! Decisions that come after the fact. Where an experience cannot be looked through, its first
+//! batches are learned as the group before and wait; when they are decided they are counted in for
+//! their group, once, and what they brought into the replay memory is relabelled. Where boundaries
+//! are hidden a change must be confirmed by several windows in a row, all of which wait until then.
 
 use perdura_nn::similarity::Decision;
 use perdura_sdk::{Rng, prelude::*};

@@ -47,8 +47,8 @@ fn opened(driver: &Driver<SgCls>) -> usize {
     growth(driver).iter().filter(|event| opened(event)).count()
 }
 
-/// Boundaries are known, the experience cannot be looked through: its first window is counted in for the group
-/// that it turns out to belong to, once, and not for the one that was learned before.
+/// Boundaries are known, the experience cannot be looked through: its first window is counted in
+/// for the group that it turns out to belong to, once, and not for the one that was learned before.
 #[test]
 fn a_window_is_counted_in_for_its_own_group() {
     let mut driver = late(true, 2);
@@ -72,7 +72,8 @@ fn a_window_is_counted_in_for_its_own_group() {
     assert_eq!(groups(&driver), [0, 1]);
 }
 
-/// The group learned before holds samples of the window, under its own name: they are not compared with.
+/// The group learned before holds samples of the window, under its own name: they are not compared
+/// with.
 #[test]
 fn a_window_is_not_compared_with_itself() {
     let mut driver = late(true, 2);
@@ -129,8 +130,8 @@ fn windows_wait_until_a_change_is_confirmed() {
     assert_eq!(counted(&mut driver, 1), Some(sums(&batches[2..].iter().collect::<Vec<_>>())));
 }
 
-/// A doubt that the next window ends: all stays with the group that was learned. The next window is looked at
-/// without the one before, which was of another task.
+/// A doubt that the next window ends: all stays with the group that was learned. The next window is
+/// looked at without the one before, which was of another task.
 #[test]
 fn a_doubt_that_ends_moves_nothing() {
     let mut driver = late(false, 2);
@@ -149,8 +150,8 @@ fn a_doubt_that_ends_moves_nothing() {
     assert_eq!(counted(&mut driver, 0), Some(sums(&batches.iter().collect::<Vec<_>>())));
 }
 
-/// One window says back to group 0, the next something else: the first stays where it was learned, and the
-/// change that is confirmed takes along the two windows that asked for it.
+/// One window says back to group 0, the next something else: the first stays where it was learned,
+/// and the change that is confirmed takes along the two windows that asked for it.
 #[test]
 fn a_change_of_mind_begins_a_new_count() {
     let mut driver = late(false, 2);

@@ -1,10 +1,12 @@
-//! SG-CLS: similarity-grouped expansion of CLS-ER. One semantic memory, a moving average of the working network,
-//! per group of similar experiences; an experience that is like none opens a new one. Which memory teaches a
-//! replayed sample, how strongly, and how fast each memory follows are decided by measured similarity.
+//! SG-CLS: similarity-grouped expansion of CLS-ER. One semantic memory, a moving average of the
+//! working network, per group of similar experiences; an experience that is like none opens a new
+//! one. Which memory teaches a replayed sample, how strongly, and how fast each memory follows are
+//! decided by measured similarity.
 //!
-//! `config.rs` holds the hyper-parameters, `method.rs` the step, `teachers.rs` its targets, `measure.rs` and
-//! `groups.rs` similarity and what follows from it, `late.rs` decisions that come after the fact, `merging.rs`
-//! what happens at capacity, `views.rs` the answers; this file a learner's life.
+//! `config.rs` holds the hyper-parameters, `method.rs` the step, `teachers.rs` its targets,
+//! `measure.rs` and `groups.rs` similarity and what follows from it, `late.rs` decisions that come
+//! after the fact, `merging.rs` what happens at capacity, `views.rs` the answers; this file a
+//! learner's life.
 #![deny(unsafe_code)]
 
 mod config;

@@ -1,4 +1,5 @@
-//! How similar the experience at hand is to each group: draws of the memory are compared with a probe of it.
+//! How similar the experience at hand is to each group: draws of the memory are compared with a
+//! probe of it.
 
 use perdura_nn::barlow::{EPS_STD, cross_correlation};
 use perdura_nn::similarity::{
@@ -131,9 +132,9 @@ impl Measure<'_> {
         }
     }
 
-    /// S-CKA of the working network after one pass over the probe with the group's own network, on the same
-    /// probe. Its null is the same features with the samples of one side moved on by one; a network is
-    /// wholly like itself, so the upper end is 1.
+    /// S-CKA of the working network after one pass over the probe with the group's own network, on
+    /// the same probe. Its null is the same features with the samples of one side moved on by one;
+    /// a network is wholly like itself, so the upper end is 1.
     fn cka(&self, probe: &Samples, of: &Samples, own: &Net) -> Score {
         if probe.is_empty() || of.is_empty() {
             return Score::default();
@@ -214,7 +215,8 @@ pub fn loss(net: &Net, samples: &Samples) -> burn::tensor::Tensor<1> {
     losses::cross_entropy(net.forward(x), y)
 }
 
-/// Samples in the first hidden layer (the first stage) of a network; without hidden layers, as they are.
+/// Samples in the first hidden layer (the first stage) of a network; without hidden layers, as they
+/// are.
 pub fn first_hidden(net: &Net, samples: &Samples) -> Samples {
     if samples.is_empty() {
         return Samples { width: 1, ..Samples::default() };

@@ -1,16 +1,18 @@
-//! Every estimator, every kind of features and every link in the learner itself: an experience that is like the
-//! group's, and one that is not.
+//! Every estimator, every kind of features and every link in the learner itself: an experience that
+//! is like the group's, and one that is not.
 
 use crate::support::*;
 use crate::{Config, Estimator, Features, GroupLink};
 use perdura_sdk::testing::Samples as Script;
 
-/// Two hidden layers, so that the first is not the last; a memory that is not the average over all groups.
+/// Two hidden layers, so that the first is not the last; a memory that is not the average over all
+/// groups.
 fn small() -> Config {
     Config { hidden: vec![6, 5], alpha: 0.5, probe: 60, ..config() }
 }
 
-/// Similarity to group 0, which has learned task 0, of an experience of `task`, and the group it got.
+/// Similarity to group 0, which has learned task 0, of an experience of `task`, and the group it
+/// got.
 fn measured(config: &Config, of: u32, held: Script) -> (f32, u32) {
     let mut driver = driver(config.clone());
     driver.begin_experience(0).unwrap();
@@ -42,8 +44,8 @@ fn every_estimator_but_one_tells_a_like_experience_from_an_unlike_one() {
     }
 }
 
-/// S-CKA compares networks and not data. One that a pass over the probe leaves where it was, and of which the
-/// memory is a copy, is wholly like it, whatever the probe; one that is moved far is not.
+/// S-CKA compares networks and not data. One that a pass over the probe leaves where it was, and of
+/// which the memory is a copy, is wholly like it, whatever the probe; one that is moved far is not.
 #[test]
 fn features_of_one_network_are_wholly_alike() {
     let of = |lr, task_of| {

@@ -9,8 +9,8 @@ use perdura_sdk::{Kept, MergeLosses};
 pub struct Memory {
     /// θ_g.
     pub average: Net,
-    /// The network of the group that is trained by gradient, for `group_update = "gradient"`. `None` for the
-    /// group that is being learned: there it is the working network.
+    /// The network of the group that is trained by gradient, for `group_update = "gradient"`.
+    /// `None` for the group that is being learned: there it is the working network.
     pub trained: Option<Net>,
     /// n_g: steps done when it opened.
     pub opened_at: u64,
@@ -83,8 +83,8 @@ impl Memory {
 /// A merged network may lose this much more than the worse of the two.
 const LOSS_RATIO_MAX: f32 = 1.1;
 
-/// Keep the average of two networks if its loss on the samples of both groups is at most 1.1 times that of the
-/// worse one; else the one of lower loss. Without samples to tell, the average.
+/// Keep the average of two networks if its loss on the samples of both groups is at most 1.1 times
+/// that of the worse one; else the one of lower loss. Without samples to tell, the average.
 pub fn kept(losses: Option<MergeLosses>) -> Kept {
     match losses {
         None => Kept::Average,

@@ -18,7 +18,8 @@ pub struct Held {
 }
 
 impl SgCls {
-    /// The two open groups of highest measured similarity, the lower number first; `None` for fewer than two.
+    /// The two open groups of highest measured similarity, the lower number first; `None` for fewer
+    /// than two.
     pub(crate) fn most_similar_pair(&self) -> Option<(usize, usize)> {
         let open = self.memories.open();
         let mut best: Option<(usize, usize)> = None;
@@ -33,7 +34,8 @@ impl SgCls {
         best
     }
 
-    /// Group `from` becomes part of `into`: its network, its samples in the memory, what is known of it.
+    /// Group `from` becomes part of `into`: its network, its samples in the memory, what is known
+    /// of it.
     pub(crate) fn merge(&mut self, from: usize, into: usize, host: &mut Host<'_>) -> Result<()> {
         let mut both = self.held(Filter::Group(into as u32), host)?.samples;
         let Held { samples, slots, uids } = self.held(Filter::Group(from as u32), host)?;

@@ -70,8 +70,8 @@ fn weighted(a: &[f32], b: &[f32]) -> Vec<f32> {
     a.iter().zip(b).map(|(a, b)| 0.75 * a + 0.25 * b).collect()
 }
 
-/// θ = ¾ θ_0 + ¼ θ_1, four samples and their sums, opened with the first; the group that is being learned is
-/// the one that disappears.
+/// θ = ¾ θ_0 + ¼ θ_1, four samples and their sums, opened with the first; the group that is being
+/// learned is the one that disappears.
 #[test]
 fn a_merge_by_hand() {
     let (mut driver, learned) = two_groups(full());
@@ -97,8 +97,9 @@ fn a_merge_by_hand() {
     assert_eq!((opened(0), opened(1)), (Some(0), Some(2)));
 }
 
-/// One hidden unit at 1 gives class 1 the logit 10 in the first network, another one 12 in the second: the
-/// average, ¾·7.5 + ¼·3 = 6.375, is worse than both, and the second is kept. Loss: ln(1 + 2 e^(−z)).
+/// One hidden unit at 1 gives class 1 the logit 10 in the first network, another one 12 in the
+/// second: the average, ¾·7.5 + ¼·3 = 6.375, is worse than both, and the second is kept. Loss: ln(1
+/// + 2 e^(−z)).
 #[test]
 fn the_better_network_is_kept_where_the_average_is_worse_than_both() {
     let (mut driver, _) = two_groups(full());
@@ -142,8 +143,8 @@ fn without_samples_the_average_is_kept() {
     assert_eq!((kept, losses), (Some(Kept::Average), None));
 }
 
-/// With one trained network per group those are merged like the averages. The working network is that of the
-/// group being learned, which is the second; the new group begins as what became of it.
+/// With one trained network per group those are merged like the averages. The working network is
+/// that of the group being learned, which is the second; the new group begins as what became of it.
 #[test]
 fn trained_networks_are_merged_too() {
     let config =

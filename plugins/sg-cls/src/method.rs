@@ -1,5 +1,6 @@
-//! The step of SG-CLS. Symbols are those of the README: θ_W the working network, θ_g the memory of group g, θ_S
-//! the average over all groups, γ the group that is being learned, s the similarity of two groups.
+//! The step of SG-CLS. Symbols are those of the README: θ_W the working network, θ_g the memory of
+//! group g, θ_S the average over all groups, γ the group that is being learned, s the similarity of
+//! two groups.
 
 use perdura_nn::similarity::{ClassMeans, GroupSimilarities, Hysteresis, Samples};
 use perdura_nn::teaching::{Learned, Lesson, updates, warm_up};
@@ -103,7 +104,8 @@ impl SgCls {
         self.working.backbone.inputs()
     }
 
-    /// The similarities under the control in force; to be made anew when groups or measurements change.
+    /// The similarities under the control in force; to be made anew when groups or measurements
+    /// change.
     pub(crate) fn give_similarities(&mut self) {
         self.given = self.known.matrix(&self.memories.open(), self.config.control());
     }
@@ -154,8 +156,8 @@ impl SgCls {
         groups.iter().enumerate().map(rate).collect()
     }
 
-    /// After the gradient step: `n ← n + 1`; the memories that are due and θ_S, all in one pass over θ_W. Every
-    /// network takes its draw whether or not it is due, group by group, then θ_S.
+    /// After the gradient step: `n ← n + 1`; the memories that are due and θ_S, all in one pass
+    /// over θ_W. Every network takes its draw whether or not it is due, group by group, then θ_S.
     pub(crate) fn consolidate(
         &mut self,
         step: &Step<'_>,
@@ -201,8 +203,8 @@ impl SgCls {
         config.ema_bn.follow(&mut self.working, followers);
     }
 
-    /// The network of another group takes a step of its own, on the batch and its own replay; its average
-    /// follows it.
+    /// The network of another group takes a step of its own, on the batch and its own replay; its
+    /// average follows it.
     fn train_other(&mut self, group: usize, step: &Step<'_>, host: &mut Host<'_>) -> Result<()> {
         let request = Request::memory("others", self.config.replay);
         let drawn = host.draw(&request.filter(Filter::Group(group as u32)))?;

@@ -90,7 +90,8 @@ pub fn similarities(driver: &Driver<SgCls>) -> Vec<(u32, f32)> {
     growth(driver).into_iter().filter_map(of).next_back().unwrap()
 }
 
-/// Samples counted in for a group, and the sums of their classes; `None` for a group that is not open.
+/// Samples counted in for a group, and the sums of their classes; `None` for a group that is not
+/// open.
 pub fn counted(driver: &mut Driver<SgCls>, group: usize) -> Option<(u64, Vec<f32>)> {
     let mut saved = StateReader::from_bytes(&driver.save().unwrap()).unwrap();
     let standing: serde_json::Value = saved.value("standing").unwrap();

@@ -1,5 +1,5 @@
-//! What the memories say about the replayed batch: hard teachers, one for each sample, or soft ones, all
-//! together as a single target.
+//! What the memories say about the replayed batch: hard teachers, one for each sample, or soft
+//! ones, all together as a single target.
 
 use burn::tensor::{Int, Tensor, TensorData};
 use perdura_nn::teaching::{EmaBn, Target};
@@ -44,8 +44,8 @@ struct Answer {
     log_p: Vec<f32>,
 }
 
-/// Z and the weights of the samples. `places[i]` is the place of the group of sample i, `teachers` are in the
-/// order of `similarities.groups`.
+/// Z and the weights of the samples. `places[i]` is the place of the group of sample i, `teachers`
+/// are in the order of `similarities.groups`.
 pub fn target(
     config: &Config,
     similarities: &Similarities<'_>,
@@ -75,8 +75,8 @@ pub fn target(
     Ok(Target { logits, weights })
 }
 
-/// Which rows each memory is asked about: those of similarity above 0 if it is soft; if it is hard, and chosen
-/// by the sample's group, those for which it is among the most similar.
+/// Which rows each memory is asked about: those of similarity above 0 if it is soft; if it is hard,
+/// and chosen by the sample's group, those for which it is among the most similar.
 fn duties(config: &Config, sims: &[Vec<f32>], places: &[usize]) -> Vec<Vec<usize>> {
     let restricted =
         config.teacher == Teacher::Hard && config.teacher_sim == TeacherSim::SampleTask;
@@ -131,7 +131,8 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_to_vec().expect("networks compute in f32")
 }
 
-/// For each sample the logits of `argmax_g [w_c log σ(z_g)_y + w_s log(ε + ŝ_g)]`; of equals the first.
+/// For each sample the logits of `argmax_g [w_c log σ(z_g)_y + w_s log(ε + ŝ_g)]`; of equals the
+/// first.
 fn hard(
     config: &Config,
     sims: &[Vec<f32>],
@@ -158,9 +159,9 @@ fn hard(
     logits
 }
 
-/// `z̄_i = Σ_g ŝ_g z_g / Σ_g ŝ_g`, and the weight of each sample: Σ_g ŝ_g, or 1 if that is normalised away. A
-/// sample to which no memory is similar has weight 0. In place of one term per memory:
-/// `Σ_g ŝ_g mean (f − z_g)²` and `(Σ_g ŝ_g) mean (f − z̄)²` have the same gradient.
+/// `z̄_i = Σ_g ŝ_g z_g / Σ_g ŝ_g`, and the weight of each sample: Σ_g ŝ_g, or 1 if that is
+/// normalised away. A sample to which no memory is similar has weight 0. In place of one term per
+/// memory: `Σ_g ŝ_g mean (f − z_g)²` and `(Σ_g ŝ_g) mean (f − z̄)²` have the same gradient.
 fn soft(
     config: &Config,
     sims: &[Vec<f32>],

@@ -34,9 +34,9 @@ fn sims() -> Vec<Vec<f32>> {
     vec![vec![1.0, 0.5], vec![0.5, 1.0]]
 }
 
-/// w = (1, 0) is CLS-ER's rule: row 0 from the first (−0.5 > −1), row 1 from the second. w = (0, 1): both
-/// rows are of group 0, to which the first is more similar. w = (1, 1): row 1 gets −2 + ln 1 from the first and
-/// −0.1 + ln 0.5 = −0.79 from the second.
+/// w = (1, 0) is CLS-ER's rule: row 0 from the first (−0.5 > −1), row 1 from the second. w = (0,
+/// 1): both rows are of group 0, to which the first is more similar. w = (1, 1): row 1 gets −2 + ln
+/// 1 from the first and −0.1 + ln 0.5 = −0.79 from the second.
 #[test]
 fn hard_teachers_by_hand() {
     let choose = |config: Config| hard(&config, &sims(), &[0, 0], &answers(), 2);

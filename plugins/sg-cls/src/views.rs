@@ -1,5 +1,5 @@
-//! What can be scored: the working network, every memory, the average over all groups, the memories mixed by
-//! the probability of their groups, and the mean of the last two.
+//! What can be scored: the working network, every memory, the average over all groups, the memories
+//! mixed by the probability of their groups, and the mean of the last two.
 
 use perdura_nn::similarity::{ClassMeans, group_probabilities, mix};
 use perdura_sdk::prelude::*;
@@ -36,7 +36,8 @@ fn group_name(group: usize) -> String {
 }
 
 impl SgCls {
-    /// Logits of a view. Before any group is open, those of all groups together are the working network's.
+    /// Logits of a view. Before any group is open, those of all groups together are the working
+    /// network's.
     pub(crate) fn answer(&self, query: &Query<'_>, out: &mut Logits<'_>) -> Result<()> {
         let global = self.global.as_ref().unwrap_or(&self.working);
         match query.view {

@@ -27,8 +27,8 @@ fn same(found: &[f32], expected: &[f32]) {
     }
 }
 
-/// 3.0.5: told the true group of a sample, the mixture is the network of that group, row by row. A group that is
-/// not open leaves the mixture that was inferred.
+/// 3.0.5: told the true group of a sample, the mixture is the network of that group, row by row. A
+/// group that is not open leaves the mixture that was inferred.
 #[test]
 fn with_the_true_groups_a_mixture_is_each_groups_own_network() {
     let mut driver = grown();

@@ -1,5 +1,5 @@
-//! Batches of which the group is not decided yet, for streams whose experiences cannot be looked through before
-//! they are learned.
+//! Batches of which the group is not decided yet, for streams whose experiences cannot be looked
+//! through before they are learned.
 
 use perdura_nn::similarity::Samples;
 use perdura_sdk::prelude::*;

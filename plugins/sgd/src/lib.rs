@@ -1,5 +1,5 @@
-//! Fine-tuning: gradient descent on the current batch and nothing against forgetting. The lower bound of
-//! every comparison.
+//! Fine-tuning: gradient descent on the current batch and nothing against forgetting. The lower
+//! bound of every comparison.
 #![deny(unsafe_code)]
 
 use perdura_nn::{BackboneConfig, BackboneKind, Net, Network, losses, state};

@@ -1,4 +1,5 @@
-//! Times of whole training steps of the networks of the papers, and of the parts that were in question.
+//! Times of whole training steps of the networks of the papers, and of the parts that were in
+//! question.
 //!
 //! `RAYON_NUM_THREADS=1 cargo bench -p perdura-nn`
 

@@ -1,6 +1,6 @@
-//! Moving averages: several networks follow one, in a single pass over its parameters. Where tensors lie in main
-//! memory the pass goes over their numbers in place: no operation, no temporary tensor, and a tensor of the leader
-//! is still in the cache when the next follower needs it.
+//! Moving averages: several networks follow one, in a single pass over its parameters. Where
+//! tensors lie in main memory the pass goes over their numbers in place: no operation, no temporary
+//! tensor, and a tensor of the leader is still in the cache when the next follower needs it.
 
 use burn::tensor::Tensor;
 
@@ -90,8 +90,8 @@ fn pass<'a, const D: usize>(
     });
 }
 
-/// The same roundings as three operations on tensors: methods that take the one way and methods that take the
-/// other agree to the byte.
+/// The same roundings as three operations on tensors: methods that take the one way and methods
+/// that take the other agree to the byte.
 fn average(mine: &mut [f32], theirs: &[f32], alpha: f64) {
     let (alpha, rest) = (alpha as f32, (1.0 - alpha) as f32);
     for (mine, theirs) in mine.iter_mut().zip(theirs) {
@@ -132,8 +132,8 @@ mod tests {
             .collect()
     }
 
-    /// To the byte what one network after the other gives, by tensors; and the leader stays what it was, although
-    /// another network shares its memory.
+    /// To the byte what one network after the other gives, by tensors; and the leader stays what it
+    /// was, although another network shares its memory.
     #[test]
     fn followers_in_one_pass_are_followers_one_by_one() {
         for (kind, input) in [(BackboneKind::Mlp, &[6][..]), (BackboneKind::Resnet18, &[3, 8, 8])] {

@@ -23,8 +23,8 @@ hyper_parameters! {
     }
 }
 
-/// What a plugin's hyper-parameters say about its backbone. Plugins name them alike: `backbone`, `hidden`,
-/// `width`.
+/// What a plugin's hyper-parameters say about its backbone. Plugins name them alike: `backbone`,
+/// `hidden`, `width`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackboneConfig {
     /// Hyper-parameter `backbone`.
@@ -61,9 +61,9 @@ pub enum Backbone {
 }
 
 impl Backbone {
-    /// A fresh backbone for inputs of shape `[width]` or `[channels, height, width]`: MLPs with Xavier
-    /// weights and zero biases, ResNets with PyTorch's default. A size of 0, and a ResNet for inputs that
-    /// are not images, are refused.
+    /// A fresh backbone for inputs of shape `[width]` or `[channels, height, width]`: MLPs with
+    /// Xavier weights and zero biases, ResNets with PyTorch's default. A size of 0, and a ResNet
+    /// for inputs that are not images, are refused.
     pub fn new(
         config: &BackboneConfig,
         input_shape: &[usize],
@@ -94,8 +94,8 @@ impl Backbone {
         Ok(Backbone::ResNet18 { network, image })
     }
 
-    /// `[n, inputs]` to features `[n, outputs]`. `mode` matters to batch normalisation alone; a batch too
-    /// small to be normalised in training is an error.
+    /// `[n, inputs]` to features `[n, outputs]`. `mode` matters to batch normalisation alone; a
+    /// batch too small to be normalised in training is an error.
     pub fn features(&mut self, x: Tensor<2>, mode: Mode) -> Result<Tensor<2>> {
         match self {
             Backbone::Mlp(mlp) => Ok(mlp.features(x)),
@@ -103,9 +103,9 @@ impl Backbone {
         }
     }
 
-    /// `[n, inputs]` to one matrix per stage, first to last: the hidden layers of an MLP after their ReLU,
-    /// the four stages of a ResNet averaged over pixels. The last are the features; an MLP without hidden
-    /// layers has none.
+    /// `[n, inputs]` to one matrix per stage, first to last: the hidden layers of an MLP after
+    /// their ReLU, the four stages of a ResNet averaged over pixels. The last are the features; an
+    /// MLP without hidden layers has none.
     pub fn stages(&mut self, x: Tensor<2>, mode: Mode) -> Result<Vec<Tensor<2>>> {
         match self {
             Backbone::Mlp(mlp) => Ok(mlp.stages(x)),

@@ -10,8 +10,8 @@ pub const EPS_STD: f64 = 1e-6;
 /// Too few samples to standardise features over them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Barlow Twins standardises features over the batch: expected at least 2 samples, found {found}; \
-     choose a batch size that leaves no single sample at the end, or drop the last batch"
+    "Barlow Twins standardises features over the batch: expected at least 2 samples, found \
+     {found}; choose a batch size that leaves no single sample at the end, or drop the last batch"
 )]
 pub struct BatchTooSmall {
     pub found: usize,

@@ -1,5 +1,5 @@
-//! Batch normalisation as PyTorch does it: the biased variance normalises, the unbiased one enters the
-//! running estimate.
+//! Batch normalisation as PyTorch does it: the biased variance normalises, the unbiased one enters
+//! the running estimate.
 
 use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor};
@@ -40,9 +40,10 @@ impl BatchNorm {
         BatchNorm { weight, bias, running_mean: zeros, running_var: ones }
     }
 
-    /// In training, μ and σ² are mean and biased variance of the k values of a channel, and the running
-    /// statistics become `0.9·running + 0.1·batch`, with the unbiased variance `σ²·k/(k−1)`. One value per
-    /// channel has no variance: an error. In evaluation every batch will do.
+    /// In training, μ and σ² are mean and biased variance of the k values of a channel, and the
+    /// running statistics become `0.9·running + 0.1·batch`, with the unbiased variance
+    /// `σ²·k/(k−1)`. One value per channel has no variance: an error. In evaluation every batch
+    /// will do.
     pub fn forward<const D: usize>(&mut self, x: Tensor<D>, mode: Mode) -> Result<Tensor<D>> {
         let (weight, bias) = (self.weight.clone(), self.bias.clone());
         if mode == Mode::Eval {
@@ -96,8 +97,8 @@ mod tests {
         assert!(found.iter().zip(expected).all(close), "{found:?}, expected {expected:?}");
     }
 
-    /// Channel 0 holds 1, 3: mean 2, biased variance 1, unbiased 2. Channel 1 holds 0, 4: 2, 4 and 8.
-    /// Outputs are ∓2/√(1+ε)+1 and ∓2/√(1+ε/4)+1 with γ = 2, β = 1.
+    /// Channel 0 holds 1, 3: mean 2, biased variance 1, unbiased 2. Channel 1 holds 0, 4: 2, 4 and
+    /// 8. Outputs are ∓2/√(1+ε)+1 and ∓2/√(1+ε/4)+1 with γ = 2, β = 1.
     #[test]
     fn training_by_hand() {
         let mut norm = BatchNorm::new(2, &flex());
@@ -123,8 +124,8 @@ mod tests {
         near(norm.running_var.clone(), &[4.0]);
     }
 
-    /// The four values 1, 2, 3, 6 of a channel, as two images of 1x2: mean 3, biased variance 3.5, and the
-    /// second channel, four zeros, leaves mean 0 and variance 0.
+    /// The four values 1, 2, 3, 6 of a channel, as two images of 1x2: mean 3, biased variance 3.5,
+    /// and the second channel, four zeros, leaves mean 0 and variance 0.
     #[test]
     fn images_are_normalised_over_samples_and_pixels() {
         let mut norm = BatchNorm::new(2, &flex());
@@ -139,8 +140,9 @@ mod tests {
         near(norm.running_var.clone(), &[0.9 + 0.1 * 3.5 * 4.0 / 3.0, 0.9]);
     }
 
-    /// L = Σ w·y. The sum of the gradients of a channel is 0, and so is their product with the normalised
-    /// inputs, because neither a shift nor a (small-ε) stretch of the inputs changes the outputs.
+    /// L = Σ w·y. The sum of the gradients of a channel is 0, and so is their product with the
+    /// normalised inputs, because neither a shift nor a (small-ε) stretch of the inputs changes the
+    /// outputs.
     #[test]
     fn gradients_flow_through_the_statistics() {
         let mut norm = BatchNorm::new(1, &flex()).tracked();
@@ -163,9 +165,9 @@ mod tests {
         let error = norm.forward(x, Mode::Train).unwrap_err().to_string();
         assert_eq!(
             error,
-            "batch normalisation: expected at least 2 values per channel in training, found 1 in an \
-             input of shape [1, 3]: use batches of 2 samples or more (a last, smaller batch is left \
-             out with drop_last)"
+            "batch normalisation: expected at least 2 values per channel in training, found 1 in \
+             an input of shape [1, 3]: use batches of 2 samples or more (a last, smaller batch is \
+             left out with drop_last)"
         );
         let pixels = Tensor::<4>::zeros([1, 3, 1, 2], &flex());
         assert!(norm.forward(pixels, Mode::Train).is_ok());

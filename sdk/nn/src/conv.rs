@@ -69,8 +69,8 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    /// A 3x3 kernel of ones sums each pixel's neighbourhood; stride 2 takes every other. Of a 3x3 image of
-    /// ones: corners have 4 neighbours (themselves included), and the bias adds 0.5.
+    /// A 3x3 kernel of ones sums each pixel's neighbourhood; stride 2 takes every other. Of a 3x3
+    /// image of ones: corners have 4 neighbours (themselves included), and the bias adds 0.5.
     #[test]
     fn padding_and_stride_by_hand() {
         let device = crate::device("flex", 0).unwrap();

@@ -2,9 +2,11 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Stacks pieces of row-major host memory, each a whole number of rows of `width`, into `[rows, width]`.
+/// Stacks pieces of row-major host memory, each a whole number of rows of `width`, into `[rows,
+/// width]`.
 ///
-/// One copy: stacking here is cheaper than concatenating tensors. Panics when a piece holds part of a row.
+/// One copy: stacking here is cheaper than concatenating tensors. Panics when a piece holds part of
+/// a row.
 pub fn rows(pieces: &[&[f32]], width: usize, device: &Device) -> Tensor<2> {
     let values = pieces.concat();
     assert!(values.len() % width == 0, "{} values are no rows of width {width}", values.len());

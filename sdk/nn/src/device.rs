@@ -1,8 +1,8 @@
 //! The one file that names a backend: everything else works on the [`Device`] made here.
 //!
-//! burn-tch is marked deprecated upstream from 0.22. It is here because convolutions are several times faster
-//! on LibTorch than on flex (design section 6). The way out, once a CubeCL backend is as fast on a CPU: delete
-//! the feature `libtorch` and the arms that it guards.
+//! burn-tch is marked deprecated upstream from 0.22. It is here because convolutions are several
+//! times faster on LibTorch than on flex (design section 6). The way out, once a CubeCL backend is
+//! as fast on a CPU: delete the feature `libtorch` and the arms that it guards.
 
 pub use burn::tensor::Device;
 
@@ -18,8 +18,8 @@ pub enum DeviceError {
     #[error("unknown device `{name}`; this build has: {}", DEVICES.join(", "))]
     Unknown { name: String },
     #[error(
-        "device `{name}` needs a build with LibTorch, this build has: {}; build host and plugins with \
-         `--features perdura-nn/libtorch` (sdk/nn/libtorch.sh sets LibTorch up)",
+        "device `{name}` needs a build with LibTorch, this build has: {}; build host and plugins \
+         with `--features perdura-nn/libtorch` (sdk/nn/libtorch.sh sets LibTorch up)",
         DEVICES.join(", ")
     )]
     NotBuilt { name: String },
@@ -31,9 +31,10 @@ pub enum DeviceError {
 
 /// The device called `name`, one of [`DEVICES`], with its generator started from `seed`.
 ///
-/// From then on the device is re-seeded with the call seed whenever a call of the learner begins: its
-/// generator is a private static of the backend, which can be seeded and never saved. Tensors made on the
-/// device carry no gradients; [`Network::tracked`](crate::Network::tracked) adds them for a step.
+/// From then on the device is re-seeded with the call seed whenever a call of the learner begins:
+/// its generator is a private static of the backend, which can be seeded and never saved. Tensors
+/// made on the device carry no gradients; [`Network::tracked`](crate::Network::tracked) adds them
+/// for a step.
 pub fn device(name: &str, seed: u64) -> Result<Device, DeviceError> {
     let device = match name.split_once(':') {
         None if name == "flex" => Device::flex(),

@@ -4,8 +4,8 @@
 //!
 //! 1. [`device`] once, when the learner is made: everything after it works on any backend.
 //! 2. [`rows`] and [`labels`] copy the host's slices into tensors.
-//! 3. [`Network::tracked`] makes a copy of the network that records gradients; a loss from [`losses`]
-//!    is computed with its [`forward_train`](Net::forward_train).
+//! 3. [`Network::tracked`] makes a copy of the network that records gradients; a loss from
+//!    [`losses`] is computed with its [`forward_train`](Net::forward_train).
 //! 4. [`Network::descend`] takes the gradients back: `θ ← θ − lr·g`. [`Network::average`] moves a
 //!    network towards another, [`Network::lead`] several towards one in a single pass.
 //! 5. [`state::save`] and [`state::load`] put a network into the learner's saved state,
@@ -37,22 +37,24 @@
 //!
 //! # Batch statistics
 //!
-//! A network with [`BatchNorm`] has parameters, which gradients move, and buffers, the running mean and
-//! variance, which passes in training mode move. Three rules:
+//! A network with [`BatchNorm`] has parameters, which gradients move, and buffers, the running mean
+//! and variance, which passes in training mode move. Three rules:
 //!
-//! * `forward` evaluates: running statistics normalise, nothing moves. `forward_train` (blocks that take a
-//!   [`Mode`]: `Mode::Train`) normalises by the batch and moves the statistics *of the network it is
-//!   called on*. On a tracked copy that is the copy, and `descend` takes them over with the gradients;
-//!   two passes on one copy move them twice. On a teacher, which has no gradients, it is the teacher.
-//! * [`Network::average`] averages parameters only, as CLS-ER's authors do; whoever wants the statistics
-//!   averaged too calls [`Network::average_buffers`].
-//! * State files hold both; [`Network::parameter_count`] and [`Network::buffer_count`] count them apart.
+//! * `forward` evaluates: running statistics normalise, nothing moves. `forward_train` (blocks that
+//!   take a [`Mode`]: `Mode::Train`) normalises by the batch and moves the statistics *of the
+//!   network it is called on*. On a tracked copy that is the copy, and `descend` takes them over
+//!   with the gradients; two passes on one copy move them twice. On a teacher, which has no
+//!   gradients, it is the teacher.
+//! * [`Network::average`] averages parameters only, as CLS-ER's authors do; whoever wants the
+//!   statistics averaged too calls [`Network::average_buffers`].
+//! * State files hold both; [`Network::parameter_count`] and [`Network::buffer_count`] count them
+//!   apart.
 //!
-//! A batch with one value per channel has no variance: `forward_train` refuses it with an error that a
-//! learner passes on with `?`.
+//! A batch with one value per channel has no variance: `forward_train` refuses it with an error
+//! that a learner passes on with `?`.
 //!
-//! Networks compute in f32. Results are the same bytes from run to run with one thread, one build and one
-//! model of CPU.
+//! Networks compute in f32. Results are the same bytes from run to run with one thread, one build
+//! and one model of CPU.
 #![deny(unsafe_code)]
 
 mod averages;

@@ -18,8 +18,8 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Weights from `U(±√(6/(in+out)))` (Xavier), zero biases. Weights are drawn in the order of PyTorch's
-    /// `[out, in]` matrix.
+    /// Weights from `U(±√(6/(in+out)))` (Xavier), zero biases. Weights are drawn in the order of
+    /// PyTorch's `[out, in]` matrix.
     pub fn xavier(inputs: usize, outputs: usize, rng: &mut impl Rng, device: &Device) -> Self {
         let bound = (6.0 / (inputs + outputs) as f64).sqrt() as f32;
         let weight = weight(inputs, outputs, bound, rng, device);

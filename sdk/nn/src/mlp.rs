@@ -1,4 +1,5 @@
-//! Multi-layer perceptrons: linear layers with ReLU after each. A [`Net`](crate::Net) adds the head.
+//! Multi-layer perceptrons: linear layers with ReLU after each. A [`Net`](crate::Net) adds the
+//! head.
 
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};

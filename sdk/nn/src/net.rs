@@ -1,5 +1,5 @@
-//! A backbone with a head, as most methods train it: made from the context of `create`, fed from the
-//! host's slices, answering with logits.
+//! A backbone with a head, as most methods train it: made from the context of `create`, fed from
+//! the host's slices, answering with logits.
 
 use burn::tensor::{Int, Tensor};
 use perdura_sdk::{Context, Result};
@@ -35,8 +35,8 @@ pub struct Net {
 }
 
 impl Net {
-    /// For `create`: on the device that the host wants, started from the call's seed; as wide as the
-    /// benchmark's inputs and classes; weights from the call's stream `init`.
+    /// For `create`: on the device that the host wants, started from the call's seed; as wide as
+    /// the benchmark's inputs and classes; weights from the call's stream `init`.
     pub fn of(context: &Context, backbone: &BackboneConfig) -> Result<Net> {
         let device = crate::device(&context.device, context.call.seed())?;
         let (backbone, input) = (backbone.clone(), context.input_shape.clone());
@@ -56,9 +56,9 @@ impl Net {
         self.head.forward(self.features(x))
     }
 
-    /// The same in training: the batch normalises itself and moves the running statistics of this network.
-    /// A network without batch normalisation computes what [`forward`](Net::forward) computes. Fails on a
-    /// batch too small to be normalised.
+    /// The same in training: the batch normalises itself and moves the running statistics of this
+    /// network. A network without batch normalisation computes what [`forward`](Net::forward)
+    /// computes. Fails on a batch too small to be normalised.
     pub fn forward_train(&mut self, x: Tensor<2>) -> Result<Tensor<2>> {
         let features = self.backbone.features(x, Mode::Train)?;
         Ok(self.head.forward(features))

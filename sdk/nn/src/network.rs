@@ -1,5 +1,5 @@
-//! A network as an ordered list of named tensors, and what follows from that alone: copies that carry
-//! gradients, the gradient step, moving averages, sizes.
+//! A network as an ordered list of named tensors, and what follows from that alone: copies that
+//! carry gradients, the gradient step, moving averages, sizes.
 
 use burn::tensor::{Gradients, Tensor};
 
@@ -28,7 +28,8 @@ impl TensorMut<'_> {
     }
 }
 
-/// The list that [`Network::list`] fills: names in PyTorch's manner, such as `layer1.0.conv1.weight`.
+/// The list that [`Network::list`] fills: names in PyTorch's manner, such as
+/// `layer1.0.conv1.weight`.
 pub struct Listing<'a> {
     /// False where nobody asks for names: a step goes through the tensors several times.
     named: bool,
@@ -43,7 +44,8 @@ impl<'a> Listing<'a> {
         self.tensors.push((name, tensor));
     }
 
-    /// Adds all tensors of a part as `<name>.<its name>`; with an empty name, under their own names.
+    /// Adds all tensors of a part as `<name>.<its name>`; with an empty name, under their own
+    /// names.
     pub fn part(&mut self, name: &str, part: &'a mut impl Network) {
         if !self.named {
             return part.list(self);
@@ -60,10 +62,10 @@ impl<'a> Listing<'a> {
 
 /// A network, or a layer, or any group of them: it lists its tensors, the rest follows.
 ///
-/// Tensors are handles, so a clone shares the memory of its original until one of them is replaced. A
-/// training step makes a [`tracked`](Network::tracked) clone, computes a loss with it, and takes the
-/// gradients and the running statistics back with [`descend`](Network::descend). Networks that are never
-/// trained by gradient need neither.
+/// Tensors are handles, so a clone shares the memory of its original until one of them is replaced.
+/// A training step makes a [`tracked`](Network::tracked) clone, computes a loss with it, and takes
+/// the gradients and the running statistics back with [`descend`](Network::descend). Networks that
+/// are never trained by gradient need neither.
 ///
 /// ```
 /// use perdura_nn::{BatchNorm, Linear, Listing, Network};
@@ -119,9 +121,9 @@ pub trait Network: Clone {
         copy
     }
 
-    /// One step of plain gradient descent, `θ ← θ − lr·g`, with the gradients of a loss that was computed
-    /// with `tracked`. A parameter the loss does not depend on stays as it is. The running statistics
-    /// become those of `tracked`, as its passes in training mode left them.
+    /// One step of plain gradient descent, `θ ← θ − lr·g`, with the gradients of a loss that was
+    /// computed with `tracked`. A parameter the loss does not depend on stays as it is. The running
+    /// statistics become those of `tracked`, as its passes in training mode left them.
     fn descend(&mut self, tracked: &Self, mut gradients: Gradients, lr: f64) {
         let mut tracked = tracked.clone();
         for_each_pair(self, &mut tracked, |pair| match pair {
@@ -132,7 +134,8 @@ pub trait Network: Clone {
         });
     }
 
-    /// Moves the parameters towards those of `other`: `θ ← α·θ + (1−α)·θ_other`. Running statistics stay.
+    /// Moves the parameters towards those of `other`: `θ ← α·θ + (1−α)·θ_other`. Running statistics
+    /// stay.
     fn average(&mut self, other: &Self, alpha: f64) {
         for_each_pair(self, &mut other.clone(), |pair| match pair {
             Pair::Vector(mine, theirs) => average(mine, theirs, alpha),
@@ -151,8 +154,8 @@ pub trait Network: Clone {
         });
     }
 
-    /// Moves networks towards this one, each with a decay of its own: `θ_i ← α_i·θ_i + (1 − α_i)·θ`, in one
-    /// pass over θ whatever their number. Running statistics stay.
+    /// Moves networks towards this one, each with a decay of its own: `θ_i ← α_i·θ_i + (1 −
+    /// α_i)·θ`, in one pass over θ whatever their number. Running statistics stay.
     fn lead(&mut self, followers: &mut [(&mut Self, f64)]) {
         averages::lead(self, followers, averages::Part::Parameters);
     }

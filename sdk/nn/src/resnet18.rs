@@ -1,5 +1,5 @@
-//! ResNet-18 as the continual-learning literature uses it: a 3x3 stem of stride 1, four stages of two
-//! blocks, global average pooling. A [`Net`](crate::Net) adds the head.
+//! ResNet-18 as the continual-learning literature uses it: a 3x3 stem of stride 1, four stages of
+//! two blocks, global average pooling. A [`Net`](crate::Net) adds the head.
 
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
@@ -56,10 +56,10 @@ impl ResNet18 {
         ResNet18 { stem, conv1, bn1: BatchNorm::new(width, device), layers }
     }
 
-    /// Images `[n, channels, h, w]` to the outputs h₁ … h₄ of the stages, each after its ReLU. With the
-    /// plain stem h₁ is as large as the image, with the pooled one half as large; each later stage
-    /// halves, rounding up. `Mode::Train` moves the running statistics; it fails where a channel of the
-    /// last stage has one value.
+    /// Images `[n, channels, h, w]` to the outputs h₁ … h₄ of the stages, each after its ReLU. With
+    /// the plain stem h₁ is as large as the image, with the pooled one half as large; each later
+    /// stage halves, rounding up. `Mode::Train` moves the running statistics; it fails where a
+    /// channel of the last stage has one value.
     pub fn stages(&mut self, x: Tensor<4>, mode: Mode) -> Result<[Tensor<4>; 4]> {
         let stem = relu(self.bn1.forward(self.conv1.forward(x), mode)?);
         let stem = match self.stem {

@@ -1,5 +1,5 @@
-//! Networks in a learner's saved state: PyTorch's names and orientation (burn keeps a linear weight as
-//! `[in, out]`, the file as `[out, in]`).
+//! Networks in a learner's saved state: PyTorch's names and orientation (burn keeps a linear weight
+//! as `[in, out]`, the file as `[out, in]`).
 
 use burn::tensor::{Device, Tensor, TensorData};
 use perdura_sdk::{Result, StateReader, StateWriter};
@@ -21,8 +21,8 @@ pub fn save<N: Network>(network: &N, prefix: &str, state: &mut StateWriter) -> R
     Ok(())
 }
 
-/// Loads what [`save`] wrote with the same prefix. A tensor that is missing or of another shape is an
-/// error that names it; the network may then be half loaded.
+/// Loads what [`save`] wrote with the same prefix. A tensor that is missing or of another shape is
+/// an error that names it; the network may then be half loaded.
 pub fn load<N: Network>(network: &mut N, prefix: &str, state: &mut StateReader) -> Result<()> {
     for (name, tensor) in network.tensors_mut() {
         let name = format!("{prefix}{name}");
@@ -51,8 +51,8 @@ fn read<const D: usize>(
     Ok(Tensor::from_data(TensorData::new(state.tensor(name, &shape)?, shape), device))
 }
 
-/// A row-major `[rows, columns]` matrix as row-major `[columns, rows]`. Done here and not by the tensor
-/// library, whose transpose is a view that every later product would have to walk across.
+/// A row-major `[rows, columns]` matrix as row-major `[columns, rows]`. Done here and not by the
+/// tensor library, whose transpose is a view that every later product would have to walk across.
 pub(crate) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let column = |c| (0..rows).map(move |r| values[r * columns + c]);
     (0..columns).flat_map(column).collect()

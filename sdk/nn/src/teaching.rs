@@ -1,5 +1,6 @@
-//! What methods share whose working network is taught by moving averages of itself (CLS-ER, SG-CLS): the
-//! step of the working network, the choice among teachers, the updates of the averages.
+//! What methods share whose working network is taught by moving averages of itself (CLS-ER,
+//! SG-CLS): the step of the working network, the choice among teachers, the updates of the
+//! averages.
 
 use burn::tensor::{Int, Tensor};
 use perdura_sdk::rand::{Rng, RngExt};
@@ -10,11 +11,12 @@ use crate::{Net, Network, losses};
 hyper_parameters! {
     /// Where the running statistics of the teachers' batch normalisation come from.
     pub enum EmaBn {
-        /// Teachers answer in training mode: the replayed batch normalises itself, and each teacher keeps
-        /// running statistics of the replayed batches alone (the authors' code).
+        /// Teachers answer in training mode: the replayed batch normalises itself, and each teacher
+        /// keeps running statistics of the replayed batches alone (the authors' code).
         #[default]
         Code,
-        /// Teachers answer as in a test; their running statistics are averaged with their parameters.
+        /// Teachers answer as in a test; their running statistics are averaged with their
+        /// parameters.
         Average,
     }
 }
@@ -77,8 +79,8 @@ impl Lesson<'_> {
     /// The gradient step on the working network θ_W:
     /// `L = CE(f(X ∪ X_m; θ_W), Y ∪ Y_m) + λ · mean_i w_i · mean_c (f(X_m; θ_W) − Z)²`.
     ///
-    /// `teach` is given (X_m, Y_m) before the step and answers with Z; it is not asked when nothing is
-    /// replayed. λ = 0 is plain replay to the byte: no term, not a term of zero.
+    /// `teach` is given (X_m, Y_m) before the step and answers with Z; it is not asked when nothing
+    /// is replayed. λ = 0 is plain replay to the byte: no term, not a term of zero.
     pub fn learn(
         &self,
         working: &mut Net,
@@ -122,12 +124,12 @@ pub fn consistency(logits: Tensor<2>, target: Target) -> Tensor<1> {
     }
 }
 
-/// `f(X ∪ X_m)` and, unless m is 0, `f(X_m)`, of one network in training mode; `x` holds the b samples of X,
-/// then the m of X_m.
+/// `f(X ∪ X_m)` and, unless m is 0, `f(X_m)`, of one network in training mode; `x` holds the b
+/// samples of X, then the m of X_m.
 ///
-/// The authors of CLS-ER run X_m by itself first. With batch normalisation these are other numbers than in
-/// the joint batch, and the running statistics move twice. Without it the last m rows of the joint pass are
-/// `f(X_m)`, and it is the only one.
+/// The authors of CLS-ER run X_m by itself first. With batch normalisation these are other numbers
+/// than in the joint batch, and the running statistics move twice. Without it the last m rows of
+/// the joint pass are `f(X_m)`, and it is the only one.
 fn both_passes(
     network: &mut Net,
     x: Tensor<2>,
@@ -170,7 +172,8 @@ mod tests {
         }
     }
 
-    /// Rows differ by (1, 1) and (2, 0): means of squares 1 and 2. Plain: 1.5; weighted by 0 and 3: 3.
+    /// Rows differ by (1, 1) and (2, 0): means of squares 1 and 2. Plain: 1.5; weighted by 0 and 3:
+    /// 3.
     #[test]
     fn consistency_by_hand() {
         let device = crate::device("flex", 0).unwrap();

@@ -1,5 +1,5 @@
-//! Places a raw score on a scale that means the same for every estimator: 0 is what chance gives, 1 is how much
-//! a task is like itself.
+//! Places a raw score on a scale that means the same for every estimator: 0 is what chance gives, 1
+//! is how much a task is like itself.
 
 use rand::Rng;
 
@@ -36,12 +36,13 @@ const REPEATS: usize = 5;
 /// A task less like itself than this above the null cannot be told from chance.
 const RANGE_MIN: f32 = 1e-6;
 
-/// `s = (raw − lo)/(hi − lo)`: `raw = estimate(probe, reference)`; `lo` the median of the score against the
-/// shuffled reference, so that the probe keeps its own geometry; `hi` the median likeness of two disjoint halves of the probe, the second cut to as many
-/// samples as the reference has, so that a small reference is not taken for an unlike one.
+/// `s = (raw − lo)/(hi − lo)`: `raw = estimate(probe, reference)`; `lo` the median of the score
+/// against the shuffled reference, so that the probe keeps its own geometry; `hi` the median
+/// likeness of two disjoint halves of the probe, the second cut to as many samples as the reference
+/// has, so that a small reference is not taken for an unlike one.
 ///
-/// An empty side scores 0. Where raw, lo or hi is not finite, or hi is not above lo, the score is 0 and
-/// [`Score::undefined`].
+/// An empty side scores 0. Where raw, lo or hi is not finite, or hi is not above lo, the score is 0
+/// and [`Score::undefined`].
 pub fn calibrated(
     probe: &Samples,
     reference: &Samples,

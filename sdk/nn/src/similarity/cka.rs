@@ -2,11 +2,13 @@
 
 use super::{centred, dot};
 
-/// Linear CKA (Kornblith et al. 2019) of the features X `[rows, x_width]` and Y `[rows, y_width]` that two
-/// networks give the same samples: `‖YᵀX‖²_F / (‖XᵀX‖_F ‖YᵀY‖_F)`, columns centred. In [0, 1], symmetric, the
-/// same under rotation and isotropic scale of either. 0 without rows, NaN where a side is constant.
+/// Linear CKA (Kornblith et al. 2019) of the features X `[rows, x_width]` and Y `[rows, y_width]`
+/// that two networks give the same samples: `‖YᵀX‖²_F / (‖XᵀX‖_F ‖YᵀY‖_F)`, columns centred. In [0,
+/// 1], symmetric, the same under rotation and isotropic scale of either. 0 without rows, NaN where
+/// a side is constant.
 ///
-/// Computed from the `[rows, rows]` inner products of either side. Panics when the rows differ in number.
+/// Computed from the `[rows, rows]` inner products of either side. Panics when the rows differ in
+/// number.
 pub fn linear_cka(x: &[f32], x_width: usize, y: &[f32], y_width: usize) -> f32 {
     let rows = x.len() / x_width;
     assert_eq!(rows, y.len() / y_width, "features of the same samples");

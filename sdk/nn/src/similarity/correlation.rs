@@ -1,10 +1,11 @@
-//! S-BT: two tasks are alike when the same features go together in both, by the cross-correlation matrix of
-//! Barlow Twins ([`crate::barlow::cross_correlation`]), which needs no labels.
+//! S-BT: two tasks are alike when the same features go together in both, by the cross-correlation
+//! matrix of Barlow Twins ([`crate::barlow::cross_correlation`]), which needs no labels.
 
 use super::dot;
 
-/// Running means of the cross-correlation matrices of one task or group, over two halves of its batches. The
-/// noise of one half is independent of that of the other, so products of both have no bias.
+/// Running means of the cross-correlation matrices of one task or group, over two halves of its
+/// batches. The noise of one half is independent of that of the other, so products of both have no
+/// bias.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CorrelationHalves {
     width: usize,
@@ -15,14 +16,14 @@ pub struct CorrelationHalves {
 }
 
 impl CorrelationHalves {
-    /// For matrices `[width, width]`. `C̄ ← ρ C̄ + (1 − ρ) C` with `ρ = decay`; the first batch of a half is its
-    /// mean.
+    /// For matrices `[width, width]`. `C̄ ← ρ C̄ + (1 − ρ) C` with `ρ = decay`; the first batch of
+    /// a half is its mean.
     pub fn new(width: usize, decay: f32) -> Self {
         CorrelationHalves { width, decay, halves: Default::default(), batches: 0 }
     }
 
-    /// Takes in the matrix of one batch, row-major. Batches go to the halves in turn. The diagonal is left out:
-    /// all tasks share it, and it would make every pair look alike.
+    /// Takes in the matrix of one batch, row-major. Batches go to the halves in turn. The diagonal
+    /// is left out: all tasks share it, and it would make every pair look alike.
     pub fn add(&mut self, correlation: &[f32]) {
         assert_eq!(correlation.len(), self.width * self.width, "a square matrix");
         let off = correlation.iter().enumerate().filter(|(i, _)| i / self.width != i % self.width);
@@ -39,9 +40,9 @@ impl CorrelationHalves {
     }
 }
 
-/// `⟨C^a_i, C^b_j⟩ / √(⟨C^a_i, C^b_i⟩ ⟨C^a_j, C^b_j⟩)` over the off-diagonal entries, the numerator averaged with
-/// that of halves exchanged so that the score is symmetric. 0 where a half is empty, and where a radicand is
-/// not above 0: then nothing but noise was found in a task.
+/// `⟨C^a_i, C^b_j⟩ / √(⟨C^a_i, C^b_i⟩ ⟨C^a_j, C^b_j⟩)` over the off-diagonal entries, the numerator
+/// averaged with that of halves exchanged so that the score is symmetric. 0 where a half is empty,
+/// and where a radicand is not above 0: then nothing but noise was found in a task.
 pub fn correlation_similarity(i: &CorrelationHalves, j: &CorrelationHalves) -> f32 {
     if [i, j].iter().any(|of| of.halves.iter().any(Vec::is_empty)) {
         return 0.0;

@@ -1,9 +1,11 @@
-//! S-COV: two tasks are alike when their features vary together alike. Needs no labels and no common samples.
+//! S-COV: two tasks are alike when their features vary together alike. Needs no labels and no
+//! common samples.
 
 use super::{Samples, centred, dot};
 
-/// `⟨Σ_a, Σ_b⟩_F / (‖Σ_a‖_F ‖Σ_b‖_F)` of the covariances of the rows. In [0, 1], symmetric, the same under a
-/// common rotation or any scale. 0 for an empty side, NaN where the rows of a side are all equal.
+/// `⟨Σ_a, Σ_b⟩_F / (‖Σ_a‖_F ‖Σ_b‖_F)` of the covariances of the rows. In [0, 1], symmetric, the
+/// same under a common rotation or any scale. 0 for an empty side, NaN where the rows of a side are
+/// all equal.
 ///
 /// Computed from inner products of rows, `⟨AᵀA, BᵀB⟩_F = ‖A Bᵀ‖²_F`: the matrices are never made.
 pub fn covariance_alignment(a: &Samples, b: &Samples) -> f32 {

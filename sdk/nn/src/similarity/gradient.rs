@@ -14,7 +14,8 @@ pub struct FlatGradient {
 }
 
 impl FlatGradient {
-    /// The gradient of `loss` at the parameters of `network`. Zero where the loss does not depend on one.
+    /// The gradient of `loss` at the parameters of `network`. Zero where the loss does not depend
+    /// on one.
     pub fn of<N: Network>(network: &N, loss: impl FnOnce(&N) -> Tensor<1>) -> Self {
         let mut tracked = network.tracked();
         let mut gradients = loss(&tracked).backward();
@@ -51,9 +52,10 @@ impl FlatGradient {
     }
 }
 
-/// `cos(∇L_t, ∇L_g)`: below 0 the tasks conflict. With `by_layer` the mean of the cosines of the parameters one
-/// by one, which keeps a large layer from deciding alone; parameters where a side is zero are left out. NaN
-/// where a whole side is zero. Add the gradients of many small batches before comparing: one batch is noise.
+/// `cos(∇L_t, ∇L_g)`: below 0 the tasks conflict. With `by_layer` the mean of the cosines of the
+/// parameters one by one, which keeps a large layer from deciding alone; parameters where a side is
+/// zero are left out. NaN where a whole side is zero. Add the gradients of many small batches
+/// before comparing: one batch is noise.
 pub fn gradient_cosine(a: &FlatGradient, b: &FlatGradient, by_layer: bool) -> f32 {
     if !by_layer {
         return cosine(&a.values, &b.values);
@@ -90,8 +92,8 @@ mod tests {
         assert!(gradient_cosine(&a, &flat(&[0.0; 4], &[2, 1, 1]), true).is_nan());
     }
 
-    /// A linear network: the gradient of the cross-entropy is (softmax − one-hot) ⊗ x, and the two labels
-    /// of two classes pull against each other.
+    /// A linear network: the gradient of the cross-entropy is (softmax − one-hot) ⊗ x, and the two
+    /// labels of two classes pull against each other.
     #[test]
     fn a_gradient_is_taken_from_a_network() {
         let mut network = network(vec![]);

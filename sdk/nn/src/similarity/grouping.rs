@@ -1,4 +1,5 @@
-//! Which group a task joins: the online leader rule, and hysteresis for streams whose boundaries are hidden.
+//! Which group a task joins: the online leader rule, and hysteresis for streams whose boundaries
+//! are hidden.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +33,8 @@ pub enum Decision {
     Full(usize),
 }
 
-/// The online leader rule: join the group of the highest score if that reaches `tau_join`, else open a new one
-/// while there are fewer than `groups_max`.
+/// The online leader rule: join the group of the highest score if that reaches `tau_join`, else
+/// open a new one while there are fewer than `groups_max`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Leader {
     tau_join: f32,
@@ -62,8 +63,8 @@ impl Leader {
         Ok(Leader { tau_join, groups_max })
     }
 
-    /// Decides by the **unclipped** scores of the open groups, `(group, score)`: clipped ones tie at 1. Of equal
-    /// scores the first counts; one that is not a number counts as 0.
+    /// Decides by the **unclipped** scores of the open groups, `(group, score)`: clipped ones tie
+    /// at 1. Of equal scores the first counts; one that is not a number counts as 0.
     pub fn decide(&self, scores: &[(usize, f32)]) -> Decision {
         let known = |score: f32| if score.is_nan() { 0.0 } else { score };
         let mut best: Option<(usize, f32)> = None;
@@ -80,8 +81,8 @@ impl Leader {
     }
 }
 
-/// Lets a decision through once it has been made `confirm` times in a row. One that keeps the current group
-/// needs no confirmation and ends any doubt.
+/// Lets a decision through once it has been made `confirm` times in a row. One that keeps the
+/// current group needs no confirmation and ends any doubt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hysteresis {
     confirm: usize,

@@ -1,21 +1,23 @@
-//! What is known of the likeness between groups, and the controls that an experiment about it needs.
+//! What is known of the likeness between groups, and the controls that an experiment about it
+//! needs.
 
 use serde::{Deserialize, Serialize};
 
-/// Running means of the calibrated similarities measured between groups. Symmetric; a group is like itself by
-/// definition; what was never measured is 0.
+/// Running means of the calibrated similarities measured between groups. Symmetric; a group is like
+/// itself by definition; what was never measured is 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GroupSimilarities {
     /// `(g, h)` with g < h, sum and number of measurements.
     pairs: Vec<(usize, usize, f64, u32)>,
 }
 
-/// Which similarities a method is given (algorithms 3.0.6). A claim that similarity helps needs the true ones
-/// to beat the other four.
+/// Which similarities a method is given (algorithms 3.0.6). A claim that similarity helps needs the
+/// true ones to beat the other four.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Control {
     True,
-    /// `s(g, h')` for `s(g, h)`, where h' follows h in the list of groups: the right values in wrong places.
+    /// `s(g, h')` for `s(g, h)`, where h' follows h in the list of groups: the right values in
+    /// wrong places.
     Permuted,
     /// `1 − s`.
     Inverted,

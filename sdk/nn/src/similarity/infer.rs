@@ -3,10 +3,10 @@
 use super::dot;
 use super::prototypes::ClassMeans;
 
-/// `π_g(x) ∝ exp(−d_g(x)/T)`, d_g the Euclidean distance of x to the nearest class prototype of group g, over
-/// the classes of g that have samples. Rows `[n, width]` in, `[n, groups]` out. `temperature` 0 gives all to
-/// the nearest group (the first of equals). A group without samples gets nothing; where no group has any,
-/// all get the same.
+/// `π_g(x) ∝ exp(−d_g(x)/T)`, d_g the Euclidean distance of x to the nearest class prototype of
+/// group g, over the classes of g that have samples. Rows `[n, width]` in, `[n, groups]` out.
+/// `temperature` 0 gives all to the nearest group (the first of equals). A group without samples
+/// gets nothing; where no group has any, all get the same.
 pub fn group_probabilities(rows: &[f32], groups: &[&ClassMeans], temperature: f32) -> Vec<f32> {
     let Some(width) = groups.first().map(|means| means.width()) else { return Vec::new() };
     // |x − μ|² = |x|² − 2 xμ + |μ|²: one inner product per prototype.
@@ -45,7 +45,8 @@ fn shares(distances: &[f32], temperature: f32) -> Vec<f32> {
     weights.iter().map(|w| w / total).collect()
 }
 
-/// `log Σ_g π_g σ(z_g)`: the mixture as logits. `pi` `[n, groups]`, one `[n, classes]` of logits per group.
+/// `log Σ_g π_g σ(z_g)`: the mixture as logits. `pi` `[n, groups]`, one `[n, classes]` of logits
+/// per group.
 pub fn mix(pi: &[f32], logits: &[Vec<f32>], classes: usize) -> Vec<f32> {
     let groups = logits.len();
     let rows = logits.first().map_or(0, |z| z.len() / classes);
@@ -74,7 +75,8 @@ mod tests {
         means
     }
 
-    /// Distances of (0, 0): 1 to the nearer prototype of the first, 2 to the second: e^(−1)/(e^(−1) + e^(−2)).
+    /// Distances of (0, 0): 1 to the nearer prototype of the first, 2 to the second: e^(−1)/(e^(−1)
+    /// + e^(−2)).
     #[test]
     fn probabilities_by_hand() {
         let (near, far) = (means(&[([0.0, 1.0], 0), ([9.0, 9.0], 2)]), means(&[([2.0, 0.0], 1)]));

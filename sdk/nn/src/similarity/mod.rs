@@ -1,15 +1,17 @@
-//! How alike two tasks are, which group a task belongs to, and which group a test sample belongs to: for
-//! methods that let similarity decide what is shared (algorithms 3.0). Pure functions over samples,
-//! features, gradients and statistics; the only state is in [`Hysteresis`], [`GroupSimilarities`] and
-//! [`ClassMeans`], which are plain data to be saved with the learner.
+//! How alike two tasks are, which group a task belongs to, and which group a test sample belongs
+//! to: for methods that let similarity decide what is shared (algorithms 3.0). Pure functions over
+//! samples, features, gradients and statistics; the only state is in [`Hysteresis`],
+//! [`GroupSimilarities`] and [`ClassMeans`], which are plain data to be saved with the learner.
 //!
-//! 1. An estimator gives a raw score: [`prototype_similarity`] (S-PROTO), [`covariance_alignment`] (S-COV),
-//!    [`linear_cka`] (S-CKA), [`gradient_cosine`] (S-GCOS), [`lookahead_affinity`] (S-TAG),
-//!    [`task2vec_similarity`] (S-T2V), [`correlation_similarity`] (S-BT).
-//! 2. [`calibrated`] places it between a shuffled null and the task's likeness to itself: a [`Score`].
-//! 3. [`Leader`] joins the task to the group of the highest score or opens one; [`Hysteresis`] keeps
-//!    decisions from flipping where boundaries are hidden.
-//! 4. [`GroupSimilarities`] keeps what is known between groups, and makes the controls of an experiment.
+//! 1. An estimator gives a raw score: [`prototype_similarity`] (S-PROTO), [`covariance_alignment`]
+//!    (S-COV), [`linear_cka`] (S-CKA), [`gradient_cosine`] (S-GCOS), [`lookahead_affinity`]
+//!    (S-TAG), [`task2vec_similarity`] (S-T2V), [`correlation_similarity`] (S-BT).
+//! 2. [`calibrated`] places it between a shuffled null and the task's likeness to itself: a
+//!    [`Score`].
+//! 3. [`Leader`] joins the task to the group of the highest score or opens one; [`Hysteresis`]
+//!    keeps decisions from flipping where boundaries are hidden.
+//! 4. [`GroupSimilarities`] keeps what is known between groups, and makes the controls of an
+//!    experiment.
 //! 5. [`group_probabilities`] infers the group of a test sample from class prototypes.
 //!
 //! An empty side has similarity 0. What cannot be computed is NaN in an estimator and 0 with

@@ -1,9 +1,10 @@
-//! S-PROTO: two tasks are alike when their classes lie alike. Also the running class means that group
-//! inference at test rests on.
+//! S-PROTO: two tasks are alike when their classes lie alike. Also the running class means that
+//! group inference at test rests on.
 
 use super::{Samples, cosine};
 
-/// Sums of rows by class, from which class means (prototypes) follow. Classes without samples have none.
+/// Sums of rows by class, from which class means (prototypes) follow. Classes without samples have
+/// none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassMeans {
     width: usize,
@@ -71,9 +72,9 @@ impl ClassMeans {
     }
 }
 
-/// `½ [mean_i max_j cos(μ_i, ν_j) + mean_j max_i cos(μ_i, ν_j)]` over the class prototypes μ of one set and ν
-/// of the other, each set centred on its own mean. In [−1, 1], symmetric. 0 for an empty side; NaN where a
-/// side has one class only: one prototype says nothing about how classes lie.
+/// `½ [mean_i max_j cos(μ_i, ν_j) + mean_j max_i cos(μ_i, ν_j)]` over the class prototypes μ of one
+/// set and ν of the other, each set centred on its own mean. In [−1, 1], symmetric. 0 for an empty
+/// side; NaN where a side has one class only: one prototype says nothing about how classes lie.
 pub fn prototype_similarity(a: &Samples, b: &Samples) -> f32 {
     if a.is_empty() || b.is_empty() {
         return 0.0;
@@ -104,7 +105,8 @@ mod tests {
         Samples { values, width: 2, labels: rows.iter().map(|(_, label)| *label).collect() }
     }
 
-    /// a: prototypes (±1, 0). b: classes 0 and 5 at (3, 2) and (1, 0), centred ±(1, 1): cosines ±1/√2.
+    /// a: prototypes (±1, 0). b: classes 0 and 5 at (3, 2) and (1, 0), centred ±(1, 1): cosines
+    /// ±1/√2.
     #[test]
     fn prototypes_by_hand() {
         let a = samples(&[([2.0, 0.0], 0), ([0.0, 0.0], 0), ([-1.0, 0.0], 1)]);

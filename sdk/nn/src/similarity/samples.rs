@@ -1,5 +1,5 @@
-//! Rows with labels: what estimators compare. The rows are features, or inputs for those estimators that
-//! compute features or gradients themselves.
+//! Rows with labels: what estimators compare. The rows are features, or inputs for those estimators
+//! that compute features or gradients themselves.
 
 use rand::{Rng, RngExt};
 
@@ -46,7 +46,8 @@ impl Samples {
         shuffled
     }
 
-    /// Every column shuffled on its own: what is left has nothing to do with how columns go together.
+    /// Every column shuffled on its own: what is left has nothing to do with how columns go
+    /// together.
     pub fn with_shuffled_columns(&self, rng: &mut impl Rng) -> Samples {
         let mut shuffled = self.clone();
         for column in 0..self.width {

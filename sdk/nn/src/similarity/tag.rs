@@ -1,18 +1,20 @@
-//! S-TAG: a task is like a group when a step on the task lowers the loss of the group (Fifty et al. 2021).
+//! S-TAG: a task is like a group when a step on the task lowers the loss of the group (Fifty et al.
+//! 2021).
 
 use burn::tensor::Tensor;
 
 use crate::network::{Network, TensorMut};
 
-/// `Z = 1 − after/before`: the share of the group's loss that the step took away; below 0 it added some. NaN
-/// where there was no loss before.
+/// `Z = 1 − after/before`: the share of the group's loss that the step took away; below 0 it added
+/// some. NaN where there was no loss before.
 pub fn affinity(before: f32, after: f32) -> f32 {
     if before > 0.0 { 1.0 - after / before } else { f32::NAN }
 }
 
-/// `Z_{t→g} = 1 − L_g(θ_shared − η ∇L_t, θ_own) / L_g(θ)`: one virtual step of plain gradient descent on the task's
-/// loss, of the parameters for which `shared` says true of their name. The network itself stays as it is. Average
-/// `Z_{t→g}` and `Z_{g→t}` for a symmetric score, and both over many batches.
+/// `Z_{t→g} = 1 − L_g(θ_shared − η ∇L_t, θ_own) / L_g(θ)`: one virtual step of plain gradient
+/// descent on the task's loss, of the parameters for which `shared` says true of their name. The
+/// network itself stays as it is. Average `Z_{t→g}` and `Z_{g→t}` for a symmetric score, and both
+/// over many batches.
 pub fn lookahead_affinity<N: Network>(
     network: &N,
     learning_rate: f64,

@@ -1,5 +1,5 @@
-//! S-T2V: two tasks are alike when the same parameters matter to both (Task2Vec, Achille et al. 2019). One
-//! backward pass per sample: slow, for analysis.
+//! S-T2V: two tasks are alike when the same parameters matter to both (Task2Vec, Achille et al.
+//! 2019). One backward pass per sample: slow, for analysis.
 
 use burn::tensor::Tensor;
 
@@ -7,9 +7,9 @@ use super::cosine;
 use super::gradient::FlatGradient;
 use crate::network::Network;
 
-/// The diagonal of the empirical Fisher information: the mean over samples of the squared gradient of
-/// `loss(network, sample)`, the negative log-probability of one sample's label. Compare tasks at the same
-/// network. Empty without samples.
+/// The diagonal of the empirical Fisher information: the mean over samples of the squared gradient
+/// of `loss(network, sample)`, the negative log-probability of one sample's label. Compare tasks at
+/// the same network. Empty without samples.
 pub fn diagonal_fisher<N: Network>(
     network: &N,
     samples: usize,
@@ -24,9 +24,9 @@ pub fn diagonal_fisher<N: Network>(
     fisher
 }
 
-/// Cosine of `F_t/(F_t + F_g)` and `F_g/(F_t + F_g)`, parameter by parameter: 1 for proportions that are equal
-/// everywhere, 0 where no parameter matters to both. Parameters that matter to neither are left out. 0 for an
-/// empty side, NaN where nothing matters to a side.
+/// Cosine of `F_t/(F_t + F_g)` and `F_g/(F_t + F_g)`, parameter by parameter: 1 for proportions
+/// that are equal everywhere, 0 where no parameter matters to both. Parameters that matter to
+/// neither are left out. 0 for an empty side, NaN where nothing matters to a side.
 pub fn task2vec_similarity(f_t: &[f32], f_g: &[f32]) -> f32 {
     if f_t.is_empty() || f_g.is_empty() {
         return 0.0;
