@@ -74,3 +74,24 @@ fn dualnet_trains_a_resnet_end_to_end() {
     let second = RunResult::only_below(&second.path("work/out"));
     assert_eq!(first.determined, second.determined);
 }
+
+/// The same on real images, where they are: better than guessing between two classes.
+#[test]
+fn dualnet_learns_from_the_cifar_subset() {
+    let Some(data) = std::env::var_os("PERDURA_DATA") else {
+        eprintln!("SKIPPED dualnet_learns_from_the_cifar_subset: set PERDURA_DATA");
+        return;
+    };
+    let data = std::path::PathBuf::from(data).canonicalize().expect("PERDURA_DATA is a folder");
+    let sandbox = Sandbox::new();
+    let words = RUN
+        .replace("../data", &data.display().to_string())
+        .replace("--batch 6", "--batch 30")
+        .replace("--memory 50", "--memory 100")
+        .replace("width=2", "width=4 --set lr=0.1");
+    sandbox.line(&words).expect(0);
+    let run = RunResult::only_below(&sandbox.path("work/out"));
+    let average = run.summary.views[0].scenarios[0].metrics.average_accuracy;
+    assert!(average.is_some_and(|average| average > 0.5), "{average:?}");
+    assert_eq!(epochs(&run).len(), 5);
+}

@@ -103,7 +103,7 @@ impl ContinualLearner for SgCls {
 
     /// An experience shorter than a window is decided by what there was of it.
     fn end_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
-        match self.decided {
+        match self.decided || self.window.len() == 0 {
             true => Ok(()),
             false => self.look_back(info.index, &mut info.call.rng("similarity"), host),
         }
