@@ -25,11 +25,10 @@ const KEYS: [&str; 10] = [
     "ssl_batch",
 ];
 
-/// A learner in the state the case starts from; `labelled` is the share of batches with labels.
-fn learner(golden: &Golden, labelled: f64) -> Driver<DualNet> {
+/// A learner in the state the case starts from.
+fn learner(golden: &Golden) -> Driver<DualNet> {
     let mut config: serde_json::Map<_, _> =
         KEYS.into_iter().map(|key| (key.to_string(), golden.hyper(key))).collect();
-    config.insert("labelled".into(), labelled.into());
     for key in ["k", "sup_steps"] {
         config.insert(key.into(), golden.hyper("K"));
     }
@@ -83,7 +82,7 @@ fn check_scalars(golden: &Golden, step: u64, report: &Observed) {
 #[test]
 fn follows_the_reference() {
     let golden = Golden::read("dualnet_mlp_strong");
-    let mut driver = learner(&golden, 1.0);
+    let mut driver = learner(&golden);
     for step in 1..=golden.steps() {
         let at = |part: &str| format!("step{step}/{part}");
         let current = Samples::new(&golden.floats(&at("x")), &golden.labels(&at("y")));
@@ -98,24 +97,4 @@ fn follows_the_reference() {
     }
     let logits = driver.predict("main", &golden.floats("probe/x")).unwrap().unwrap();
     assert_values("probe", &logits, &golden.floats("expect/probe/logits"));
-}
-
-/// The first step without its supervised phase, which a batch without labels does not have:
-/// look-ahead alone, before anything else could hide a mistake in it.
-#[test]
-fn look_ahead_alone_follows_the_reference() {
-    let golden = Golden::read("dualnet_mlp_strong");
-    let mut driver = learner(&golden, 1e-12);
-    let current = Samples::new(&golden.floats("step1/x"), &golden.labels("step1/y"));
-    let views = draws(&golden, 1).into_iter().filter(|(request, _)| *request == "ssl");
-    let report = driver.step(&current, &views.collect::<Vec<_>>()).unwrap();
-    assert_eq!(report.scalar("loss"), None);
-    let expected = golden.under("expect/step1/after_ssl/");
-    assert!(expected.iter().any(|(name, _)| name.starts_with("projector.")), "{expected:?}");
-    assert!(expected.iter().any(|(name, _)| name.starts_with("slow.")), "{expected:?}");
-    let mut saved = StateReader::from_bytes(&driver.save().unwrap()).unwrap();
-    for (name, shape) in expected {
-        let values = golden.floats(&format!("expect/step1/after_ssl/{name}"));
-        assert_parameters(&name, &saved.tensor(&name, &shape).unwrap(), &values);
-    }
 }

@@ -123,7 +123,9 @@ mod tests {
         let bytes = state.into_bytes().unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let word = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        file.names()
+        let mut names = file.names();
+        names.sort_unstable();
+        names
             .iter()
             .map(|name| {
                 let tensor = file.tensor(name).unwrap();
