@@ -11,7 +11,7 @@ pub struct Angles {
 }
 
 impl Angles {
-    pub const MAX: usize = 36;
+    pub const MAX: usize = 16;
 
     /// # Panics
     /// When there are more than [`Angles::MAX`].
@@ -69,6 +69,6 @@ mod tests {
         assert!(refused("0/x").ends_with("as in 0/20/40, found `x`"), "{}", refused("0/x"));
         assert!(refused("").ends_with("found ``"));
         assert!(refused("inf").ends_with("found `inf`"));
-        assert_eq!(refused(&vec!["1"; 37].join("/")), "expected at most 36 angles, found 37");
+        assert_eq!(refused(&vec!["1"; 17].join("/")), "expected at most 16 angles, found 17");
     }
 }
