@@ -1,7 +1,7 @@
 //! HAT: a network that must be told the task, beside one that must not.
 
 use super::harness::*;
-use perdura::stream::{Construction, Scenario};
+use perdura::stream::{Angles, Construction, Scenario};
 use perdura_sdk::prelude::*;
 
 #[derive(Default)]
@@ -79,7 +79,8 @@ impl Toy for Oracle {
 
 /// Four experiences: group 0, group 1, and both again a quarter turn on.
 fn two_groups() -> Setup {
-    let construction = Construction::Groups { groups: 2, angles: &[0.0, 90.0], train: 12, test: 6 };
+    let construction =
+        Construction::Groups { groups: 2, angles: Angles::of(&[0.0, 90.0]), train: 12, test: 6 };
     Setup { scenario: Scenario::DomainIl, construction, ..Setup::memory(20) }
 }
 
