@@ -9,9 +9,8 @@
 use perdura::augment::{SslAugment, TrainAugment};
 use perdura::data::{DataPair, Dataset, ImageShape};
 use perdura::memory::{Capacity, ReplayMemory};
-use perdura::run::{After, Fault};
 use perdura::stream::{Benchmark, Construction, Recipe, Scenario, StreamOptions};
-use perdura::trainer::{Desk, Ledger, Observer, Place, Trainer, World, declared};
+use perdura::trainer::{Desk, Ledger, Observer, Place, Point, Stop, Trainer, World, declared};
 use perdura::worker::{Confinement, LearnerPort, NoServices, SpawnOptions, in_process, run, spawn};
 use perdura_abi::message::{ContextMsg, CreateMsg, EventMsg};
 use perdura_sdk::prelude::*;
@@ -73,13 +72,13 @@ struct Speeds {
 }
 
 impl Observer for Speeds {
-    fn score(
+    fn point(
         &mut self,
-        _: After,
+        _: &Point<'_>,
         _: &mut dyn LearnerPort,
         _: &mut Desk,
         _: &mut Ledger,
-    ) -> std::result::Result<(), Box<Fault>> {
+    ) -> std::result::Result<(), Stop> {
         Ok(())
     }
     fn experience_begun(&mut self, _: &Place, _: u64) {}
@@ -122,9 +121,7 @@ fn train(port: &mut dyn LearnerPort, benchmark: &Arc<Benchmark>) -> (f64, Vec<f6
     let memory = ReplayMemory::new(Capacity::Samples(200), 784, &[]).expect("a sound size");
     let grants = benchmark.grants(false);
     let world = World::new(benchmark.clone(), 0, grants, declaration, Some(memory));
-    let log = Box::new(|_: &_| {});
-    let mut desk =
-        Desk { world, cancelled: Default::default(), saved: Vec::new(), events: Vec::new(), log };
+    let mut desk = Desk::new(world, Box::new(|_: &_| {}));
     let (mut speeds, mut ledger) = (Speeds::default(), Ledger::default());
     let begun = Instant::now();
     Trainer::new(port, &mut desk, &mut speeds, &mut ledger).train().expect("nothing fails");

@@ -13,6 +13,7 @@
 //!    [`report`] pages; [`index`] finds runs among many; [`tune`] chooses
 //!    hyper-parameters.
 //!
+//! [`interrupt`] hears when a process is to end; what a run needs to go on later is in its checkpoints.
 //! [`reproduce`] knows published results and when ours count as the same.
 //!
 //! Data flow one way: stream -> step -> learner -> report -> results. `examples/embed-host` shows how a
@@ -24,6 +25,7 @@ pub mod compare;
 pub mod data;
 pub mod fetch;
 pub mod index;
+pub mod interrupt;
 pub mod memory;
 pub mod metrics;
 pub mod planning;

@@ -86,9 +86,11 @@ fn cargo_build(target: &Path, words: &str) {
     let mut command = Command::new(cargo);
     command.args(["build", "--release", "--quiet", "--target-dir"]).arg(target);
     command.args(words.split(' '));
-    // What cargo sets for a test program must not look like settings of the build inside it.
+    // What cargo sets for a test program must not look like settings of the build inside it: build scripts that
+    // look at them would run again, and with them everything that depends on theirs.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_PKG_") {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(name);
         }
     }

@@ -94,6 +94,18 @@ impl Sandbox {
     pub fn processes(&self) -> Vec<String> {
         processes_of(self.folder.path())
     }
+
+    /// Sends a signal to every process whose command line holds `word`. Returns how many there were.
+    pub fn signal(&self, signal: &str, word: &str) -> usize {
+        let processes = numbered_processes_of(self.folder.path());
+        let hit = processes.into_iter().filter(|(_, words)| words.contains(word));
+        let numbers: Vec<String> = hit.map(|(number, _)| number.to_string()).collect();
+        if !numbers.is_empty() {
+            // One that has ended meanwhile is no concern.
+            let _ = Command::new("kill").arg(format!("-{signal}")).args(&numbers).output();
+        }
+        numbers.len()
+    }
 }
 
 /// Runs a command to its end.
@@ -133,6 +145,11 @@ impl Answer {
 
 /// Command lines of the processes that belong to the sandbox in `folder`.
 pub fn processes_of(folder: &Path) -> Vec<String> {
+    numbered_processes_of(folder).into_iter().map(|(_, words)| words).collect()
+}
+
+/// The same with their numbers.
+pub fn numbered_processes_of(folder: &Path) -> Vec<(u32, String)> {
     let mark = format!("{MARK}={}\0", folder.display());
     let entries = std::fs::read_dir("/proc").expect("Linux has /proc").flatten();
     let belongs = |process: &PathBuf| {
@@ -140,11 +157,12 @@ pub fn processes_of(folder: &Path) -> Vec<String> {
         environment.windows(mark.len()).any(|window| window == mark.as_bytes())
     };
     let processes = entries.map(|entry| entry.path()).filter(belongs);
-    let name = |process: PathBuf| {
+    let named = |process: PathBuf| {
         let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&words).replace('\0', " ")
+        let number = process.file_name()?.to_str()?.parse().ok()?;
+        Some((number, String::from_utf8_lossy(&words).replace('\0', " ")))
     };
-    processes.map(name).collect()
+    processes.filter_map(named).collect()
 }
 
 /// Runs the test `name` of this program again in a process of its own in a sandbox, and there `body`:

@@ -20,6 +20,8 @@ mod loading;
 mod reader;
 mod report;
 mod reproduce;
+mod resume;
+mod resume_guards;
 mod runs;
 mod streams;
 mod tiers;

@@ -117,10 +117,11 @@ fn a_plan_is_not_carried_out_on_another_stream() {
     let run = RunResult::only_below(&sandbox.path("work/out"));
     let mut plan = run.plan;
     plan.stream.sha256 = "0".repeat(64);
-    std::fs::remove_dir_all(&run.folder).expect("it is there");
-    std::fs::create_dir(&run.folder).expect("it was removed");
-    std::fs::write(run.folder.join("plan.json"), plan.to_json()).expect("writable");
-    let folder = run.folder.display().to_string();
+    // In a folder whose name does not tell of which plan it was made.
+    let folder = sandbox.path("work/other");
+    std::fs::create_dir(&folder).expect("it is new");
+    std::fs::write(folder.join("plan.json"), plan.to_json()).expect("writable");
+    let folder = folder.display().to_string();
     let beside = built().perdura().with_file_name(&plan.plugin.file).display().to_string();
     let words = ["execute", &folder, "--plugin", &beside, "--isolation", "process"];
     // The command wants to be started by the host that waits for it.

@@ -10,7 +10,8 @@ use super::result_args::{MetricsCommand, ReportArgs, RunsArgs, TuneArgs};
 #[command(name = "perdura", version, about, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 all went well; 1 a run failed, its results so far are kept; \
-    2 the input was refused and nothing was started. `benchmarks diff`: 1 the streams differ. \
+    2 the input was refused and nothing was started; 75 interrupted by SIGINT or SIGTERM, to be gone on with. \
+    `benchmarks diff`: 1 the streams differ. \
     `reproduce`: 1 the row did not come out the same."
 )]
 pub struct Cli {
@@ -31,6 +32,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// A page, tables or data about runs that are there.
     Report(ReportArgs),
+    /// Go on with a run that was interrupted, killed, or failed for a reason that is gone.
+    Resume(ResumeArgs),
     /// Run a published result again and hold it against the paper.
     Reproduce(ReproduceArgs),
     /// Choose hyper-parameters on held-out training samples.
@@ -89,10 +92,45 @@ pub struct CompareArgs {
     /// Runs at the same time: a number or `auto`.
     #[arg(long, default_value = "auto")]
     pub jobs: String,
+    /// Take over runs that are finished, go on with those that are not, and start those that are missing.
+    #[arg(long)]
+    pub resume: bool,
+    /// Execute only part I of N of the runs, for several machines over one folder.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
     #[command(flatten)]
     pub setup: SetupArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ResumeArgs {
+    /// Folder of the run.
+    pub folder: PathBuf,
+    /// The plugin file, if it is not on the search path.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+    /// Folder with data sets.
+    #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where the learner runs; by default `sandbox`, on a GPU `process`. Where the kernel lacks what `sandbox`
+    /// needs, it becomes `process`. Results of a weaker tier are marked.
+    #[arg(long)]
+    pub isolation: Option<Isolation>,
+    /// Refuse to run a learner outside the sandbox.
+    #[arg(long)]
+    pub require_sandbox: bool,
+    /// File or folder that a learner in the sandbox may read besides the system's libraries; repeatable.
+    #[arg(long, value_name = "PATH")]
+    pub allow_read: Vec<PathBuf>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    #[command(flatten)]
+    pub checkpoints: CheckpointArgs,
+    /// What is printed on standard output.
+    #[arg(long, default_value = "text")]
+    pub format: Format,
 }
 
 #[derive(Args, Debug)]
@@ -115,6 +153,9 @@ pub struct ReproduceArgs {
     /// Runs at the same time: a number or `auto`.
     #[arg(long, default_value = "auto")]
     pub jobs: String,
+    /// Take over runs that are finished, and go on with those that are not.
+    #[arg(long)]
+    pub resume: bool,
     /// Folder with data sets.
     #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -177,6 +218,8 @@ pub struct SetupArgs {
     pub stream: StreamArgs,
     #[command(flatten)]
     pub limits: LimitArgs,
+    #[command(flatten)]
+    pub checkpoints: CheckpointArgs,
 }
 
 /// How the benchmark is streamed. What is not given comes from the preset, then from the benchmark.
@@ -234,6 +277,16 @@ pub struct LimitArgs {
     /// Files that a worker may have open.
     #[arg(long, default_value_t = 1024, value_name = "N")]
     pub descriptor_limit: u64,
+}
+
+/// What is kept of a run while it goes on.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Checkpoints")]
+pub struct CheckpointArgs {
+    /// Steps between two checkpoints, which are written at boundaries too; `auto`: so often that they take
+    /// about a hundredth of the time; `none`.
+    #[arg(long, default_value = "auto", value_name = "STEPS|auto|none")]
+    pub checkpoint_every: String,
 }
 
 #[derive(Args, Debug, Clone)]
@@ -449,6 +502,8 @@ pub struct ExecuteArgs {
     pub allow_read: Vec<PathBuf>,
     #[command(flatten)]
     pub limits: LimitArgs,
+    #[command(flatten)]
+    pub checkpoints: CheckpointArgs,
 }
 
 impl SetupArgs {

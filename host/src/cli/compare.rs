@@ -11,13 +11,16 @@ use super::output::say;
 use super::plan_file;
 use super::progress::watcher;
 use super::resolve;
+use super::selection::{Selection, Taking};
 use super::tensorboard::TensorBoard;
-use super::{DONE, RUN_FAILED};
+use super::{INTERRUPTED, exit_code};
 use crate::compare::{Comparison, RunRecord, TerminalStyle, markdown, terminal};
 use crate::index::Index;
+use crate::interrupt::Interrupt;
 use crate::planning::{self, Resolved};
-use crate::run::{Outcome, RunFolder, check_tag};
+use crate::run::{Outcome, RunFolder, RunPlan, Status, check_tag};
 use crate::schedule::{Job, run_all};
+use crate::trainer::Ended;
 
 /// One method with its settings.
 pub struct Arm {
@@ -36,25 +39,8 @@ impl Arm {
 /// `perdura run`.
 pub fn run(args: &RunArgs) -> Result<u8, CliError> {
     let arms = [Arm::of(&args.method, &args.setup)];
-    let runs = Runs::prepare(&arms, &[args.seed], &args.output)?;
-    let outcomes = runs.execute(1)?;
-    let record = &runs.records()?[0];
-    let folder = &runs.jobs[0].folder;
-    match args.output.format {
-        Format::Json => {
-            let document = serde_json::json!({
-                "folder": folder,
-                "summary": record.summary,
-                "resources": record.resources,
-            });
-            say!("{document:#}");
-        }
-        format => {
-            show(&Comparison::of(std::slice::from_ref(record)), format);
-            say!("Results: {}", folder.display());
-        }
-    }
-    Ok(exit_code(&outcomes))
+    let runs = Runs::prepare(&arms, &[args.seed], &args.output, &Selection::default())?;
+    runs.execute_alone(args.output.format)
 }
 
 /// `perdura compare`.
@@ -69,13 +55,18 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
     let seeds = resolve::seeds(&seeds)?;
     let threads = arms.iter().map(|a| a.setup.threads).max().unwrap_or(1);
     let jobs = resolve::jobs(&args.jobs, threads)?;
-    let runs = Runs::prepare(&arms, &seeds, &args.output)?;
-    let outcomes = runs.execute(jobs)?;
+    let shard = args.shard.as_deref().map(str::parse).transpose()?;
+    let selection = Selection { resume: args.resume, shard };
+    let runs = Runs::prepare(&arms, &seeds, &args.output, &selection)?;
+    let ends = runs.execute(jobs)?;
+    if exit_code(&ends) == INTERRUPTED {
+        return Ok(runs.interrupted(&ends, "the same command and --resume"));
+    }
     runs.show(args.output.format)?;
     if args.output.format == Format::Text {
         say!("Results: {}", args.output.out.display());
     }
-    Ok(exit_code(&outcomes))
+    Ok(exit_code(&ends))
 }
 
 /// `perdura demo`.
@@ -92,13 +83,16 @@ pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
          cls-er  keeps 50 samples, and two averages of the network that teach it\n  \
          joint   sees all digits at once: an upper bound\n"
     );
-    let runs = Runs::prepare(&arms, &[0, 1, 2], &output)?;
-    let outcomes = runs.execute(resolve::jobs(&args.jobs, 1)?)?;
+    let runs = Runs::prepare(&arms, &[0, 1, 2], &output, &Selection::default())?;
+    let ends = runs.execute(resolve::jobs(&args.jobs, 1)?)?;
+    if exit_code(&ends) == INTERRUPTED {
+        return Ok(runs.interrupted(&ends, "`perdura resume` and the folder of a run"));
+    }
     runs.show(args.output.format)?;
     if args.output.format == Format::Text {
         say!("Results: {} ({:.1} s)", out.display(), begun.elapsed().as_secs_f64());
     }
-    Ok(exit_code(&outcomes))
+    Ok(exit_code(&ends))
 }
 
 /// `demo`, `demo-2`, `demo-3`, ... below `out`: the first that does not exist.
@@ -113,57 +107,126 @@ fn fresh_folder(out: &Path) -> PathBuf {
 /// Runs that have a folder and can be executed.
 pub struct Runs {
     jobs: Vec<Job>,
-    output: OutputArgs,
+    /// Finished before, by job.
+    done: Vec<bool>,
+    /// Folder of all results.
+    out: Option<PathBuf>,
+    tensorboard: bool,
 }
 
 impl Runs {
     /// Resolves all plans, then creates all folders: nothing is written when something is refused.
-    pub fn prepare(arms: &[Arm], seeds: &[u64], output: &OutputArgs) -> Result<Runs, CliError> {
+    pub fn prepare(
+        arms: &[Arm],
+        seeds: &[u64],
+        output: &OutputArgs,
+        selection: &Selection,
+    ) -> Result<Runs, CliError> {
         output.tag.iter().try_for_each(|tag| check_tag(tag))?;
         let out = output.out.as_path();
         let mut resolved = Vec::new();
         for arm in arms {
             let setup = resolve::setup(&arm.setup)?;
             for mut run in planning::plans(&arm.method, &setup, seeds)? {
+                resolve::checkpoints(&arm.setup.checkpoints)?;
                 run.plan.arm.clone_from(&arm.name);
                 resolved.push((run, &arm.setup));
             }
         }
-        refuse_occupied(out, resolved.iter().map(|(run, _)| run))?;
-        let mut jobs = Vec::with_capacity(resolved.len());
-        for (run, setup) in resolved {
-            let folder = RunFolder::create(out, &run.plan)?;
-            if !output.tag.is_empty() {
+        refuse_twice(resolved.iter().map(|(run, _)| run))?;
+        let plans: Vec<&RunPlan> = resolved.iter().map(|(run, _)| &run.plan).collect();
+        let takings = selection.of(&plans, out)?;
+        let (mut jobs, mut done) = (Vec::new(), Vec::new());
+        for ((run, setup), taking) in resolved.into_iter().zip(takings) {
+            let (folder, status) = match taking {
+                Taking::Other => continue,
+                Taking::New => (RunFolder::create(out, &run.plan)?, None),
+                Taking::Earlier(folder, status) => (folder, Some(status)),
+            };
+            if status.is_none() && !output.tag.is_empty() {
                 folder.set_tags(&output.tag)?;
             }
-            let folder = folder.path().to_owned();
-            let short = run.plan.arm().rsplit('/').next().unwrap_or_default();
-            let name = format!("{short} seed {}", run.plan.seed);
-            let arguments = arguments(&folder, &run, setup);
-            jobs.push(Job { folder, name, threads: run.plan.threads, arguments });
+            done.push(status == Some(Status::Finished));
+            jobs.push(job(folder.path(), &run, setup, status.is_some()));
         }
-        Ok(Runs { jobs, output: output.clone() })
+        Ok(Runs { jobs, done, out: Some(out.to_owned()), tensorboard: output.tensorboard })
     }
 
-    pub fn execute(&self, parallel: usize) -> Result<Vec<Outcome>, CliError> {
+    /// The run in a folder, to be gone on with. Only where it lies as it was made the folder of all results is
+    /// known, and with it the index.
+    pub fn earlier(folder: &RunFolder, run: &Resolved, setup: &SetupArgs) -> Runs {
+        let name = run.plan.folder_name();
+        let path = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_owned());
+        let out = path.ends_with(&name).then(|| path.ancestors().nth(name.components().count()));
+        let out = out.flatten().map(Path::to_owned);
+        let jobs = vec![job(folder.path(), run, setup, true)];
+        Runs { jobs, done: vec![false], out, tensorboard: false }
+    }
+
+    /// Executes what is not finished. Returns how all ended, in order.
+    pub fn execute(&self, parallel: usize) -> Result<Vec<Ended>, CliError> {
+        let open: Vec<usize> = (0..self.jobs.len()).filter(|&job| !self.done[job]).collect();
+        let jobs: Vec<Job> = open.iter().map(|&job| self.jobs[job].clone()).collect();
+        let interrupt =
+            Interrupt::listen(None).map_err(|e| CliError::input(format!("signals: {e}")))?;
         self.note();
-        let mut watcher = watcher(self.jobs.len());
-        let folders = self.jobs.iter().map(|job| job.folder.as_path());
-        let outcomes = match self.output.tensorboard {
+        let mut watcher = watcher(jobs.len());
+        let executed = match self.tensorboard {
             true => {
-                run_all(&self.jobs, parallel, &mut TensorBoard::new(watcher.as_mut(), folders))?
+                let folders = jobs.iter().map(|job| job.folder.as_path());
+                let mut board = TensorBoard::new(watcher.as_mut(), folders);
+                run_all(&jobs, parallel, &mut board, &interrupt)?
             }
-            false => run_all(&self.jobs, parallel, watcher.as_mut())?,
+            false => run_all(&jobs, parallel, watcher.as_mut(), &interrupt)?,
         };
         self.note();
-        Ok(outcomes)
+        let mut ends = vec![Ended::Outcome(Outcome::Finished); self.jobs.len()];
+        open.into_iter().zip(executed).for_each(|(job, ended)| ends[job] = ended);
+        Ok(ends)
+    }
+
+    /// Executes the only run and shows it.
+    pub fn execute_alone(&self, format: Format) -> Result<u8, CliError> {
+        let ends = self.execute(1)?;
+        let folder = &self.jobs[0].folder;
+        if exit_code(&ends) == INTERRUPTED {
+            return Ok(self.interrupted(&ends, &format!("perdura resume {}", folder.display())));
+        }
+        let record = &self.records()?[0];
+        match format {
+            Format::Json => {
+                let document = serde_json::json!({
+                    "folder": folder,
+                    "summary": record.summary,
+                    "resources": record.resources,
+                });
+                say!("{document:#}");
+            }
+            format => {
+                show(&Comparison::of(std::slice::from_ref(record)), format);
+                say!("Results: {}", folder.display());
+            }
+        }
+        Ok(exit_code(&ends))
+    }
+
+    /// Says how to go on with runs that were asked to end. Returns the exit code.
+    pub fn interrupted(&self, ends: &[Ended], how: &str) -> u8 {
+        let open = ends.iter().filter(|ended| **ended == Ended::Interrupted).count();
+        eprintln!(
+            "interrupted: {} of {} runs have ended; go on with {how}",
+            ends.len() - open,
+            ends.len()
+        );
+        INTERRUPTED
     }
 
     /// Puts the runs into the index. Trouble with it is said and stops nothing: it is made from the
     /// folders.
     fn note(&self) {
+        let Some(out) = &self.out else { return };
         let folders = self.jobs.iter().map(|job| job.folder.as_path());
-        let noted = Index::open(&self.output.out).and_then(|mut index| index.update(folders));
+        let noted = Index::open(out).and_then(|mut index| index.update(folders));
         if let Err(error) = noted {
             tracing::warn!("the runs are not in the index: {error}");
         }
@@ -184,18 +247,18 @@ impl Runs {
     }
 }
 
-/// Nothing is created when a folder of one of the runs is taken.
-fn refuse_occupied<'a>(
-    out: &Path,
-    runs: impl Iterator<Item = &'a Resolved>,
-) -> Result<(), CliError> {
+fn job(folder: &Path, run: &Resolved, setup: &SetupArgs, goes_on: bool) -> Job {
+    let short = run.plan.arm().rsplit('/').next().unwrap_or_default();
+    let name = format!("{short} seed {}", run.plan.seed);
+    let arguments = arguments(folder, run, setup);
+    Job { folder: folder.to_owned(), name, threads: run.plan.threads, arguments, goes_on }
+}
+
+/// One plan has one folder.
+fn refuse_twice<'a>(runs: impl Iterator<Item = &'a Resolved>) -> Result<(), CliError> {
     let mut seen = std::collections::BTreeSet::new();
     for run in runs {
-        let path = out.join(run.plan.folder_name());
-        if RunFolder::open(&path).is_ok() {
-            return Err(crate::run::RunError::Occupied(path).into());
-        }
-        if !seen.insert(path) {
+        if !seen.insert(run.plan.folder_name()) {
             let method = &run.plan.method;
             return Err(CliError::input(format!("{method} stands twice with the same settings")));
         }
@@ -215,10 +278,6 @@ pub fn show(comparison: &Comparison, format: Format) {
     }
 }
 
-fn exit_code(outcomes: &[Outcome]) -> u8 {
-    if outcomes.iter().all(|o| *o == Outcome::Finished) { DONE } else { RUN_FAILED }
-}
-
 /// The command line of the process of a run.
 fn arguments(folder: &Path, run: &Resolved, setup: &SetupArgs) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec![folder.into(), "--plugin".into()];
@@ -234,6 +293,7 @@ fn arguments(folder: &Path, run: &Resolved, setup: &SetupArgs) -> Vec<OsString> 
     option("--isolation", run.tier.name().into());
     option("--file-limit", limits.file_limit.clone());
     option("--descriptor-limit", limits.descriptor_limit.to_string());
+    option("--checkpoint-every", setup.checkpoints.checkpoint_every.clone());
     option("--step-deadline", limits.step_deadline.to_string());
     option("--boundary-deadline", limits.boundary_deadline.to_string());
     if let Some(limit) = &limits.memory_limit {

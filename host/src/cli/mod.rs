@@ -14,7 +14,9 @@ mod report;
 mod reproduce;
 mod resolve;
 mod result_args;
+mod resume;
 mod runs;
+mod selection;
 mod tensorboard;
 mod tune;
 mod views;
@@ -24,6 +26,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::run::{Outcome, RunFolder};
+use crate::schedule::{INTERRUPTED, REFUSED};
+use crate::trainer::Ended;
 use crate::worker;
 use args::{Cli, Command, ExecuteArgs};
 use error::CliError;
@@ -32,8 +36,6 @@ use error::CliError;
 const DONE: u8 = 0;
 /// A run failed, its results so far are kept; or a published row did not come out the same.
 const RUN_FAILED: u8 = 1;
-/// The input was refused; nothing was started.
-const REFUSED: u8 = 2;
 
 /// Carries out what the command line says.
 pub fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn carry_out(command: Command) -> Result<u8, CliError> {
         Command::Run(args) => compare::run(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::carry_out(&args),
+        Command::Resume(args) => resume::carry_out(&args),
         Command::Reproduce(args) => reproduce::carry_out(&args),
         Command::Tune(args) => tune::carry_out(&args),
         Command::Metrics(command) => metrics::carry_out(&command),
@@ -85,8 +88,19 @@ fn execute(args: &ExecuteArgs, verbose: u8) -> Result<u8, CliError> {
     worker::end_with_host().map_err(CliError::Input)?;
     let folder = RunFolder::open(&args.folder)?;
     log_to_file(&folder.log_path(), verbose);
-    let outcome = crate::trainer::execute(&resolve::execute_options(args)?)?;
-    Ok(if outcome == Outcome::Finished { DONE } else { RUN_FAILED })
+    let ended = crate::trainer::execute(&resolve::execute_options(args)?)?;
+    Ok(exit_code(&[ended]))
+}
+
+/// The exit code of some runs.
+fn exit_code(ends: &[Ended]) -> u8 {
+    if ends.contains(&Ended::Interrupted) {
+        INTERRUPTED
+    } else if ends.iter().all(|ended| *ended == Ended::Outcome(Outcome::Finished)) {
+        DONE
+    } else {
+        RUN_FAILED
+    }
 }
 
 fn level(verbose: u8, quiet: tracing::Level) -> tracing::Level {

@@ -6,13 +6,13 @@ use std::io::IsTerminal;
 
 use crate::run::{EventKind, Outcome};
 use crate::schedule::Watcher;
-use crate::trainer::Line;
+use crate::trainer::{Ended, Line};
 
 /// Bars where a person looks, lines where a file listens.
 pub fn watcher(jobs: usize) -> Box<dyn Watcher> {
     match std::io::stderr().is_terminal() {
         true => Box::new(Bars::new(jobs)),
-        false => Box::new(Lines { names: vec![String::new(); jobs], ended: 0 }),
+        false => Box::new(Lines { names: vec![String::new(); jobs], done: 0 }),
     }
 }
 
@@ -62,22 +62,30 @@ impl Watcher for Bars {
                 let speed = progress.steps_per_second;
                 bar.set_message(format!("steps{experience}, {speed:.0} steps/s{accuracy}"));
             }
-            Line::Event(event) => {
-                if let EventKind::Scored { after, step, accuracy, .. } = &event.what {
+            Line::Event(event) => match &event.what {
+                EventKind::Scored { after, step, accuracy, .. } => {
                     let moment = (*after, *step);
                     let known = self.accuracies[job].filter(|(last, _)| *last == moment);
                     self.accuracies[job] = known.or_else(|| Some((moment, mean(accuracy)?)));
                 }
-            }
+                EventKind::Remark { message } => {
+                    let _ = self.all.println(format!("{}: {message}", bar.prefix()));
+                }
+                _ => {}
+            },
         }
     }
 
-    fn ended(&mut self, job: usize, outcome: &Outcome) {
+    fn ended(&mut self, job: usize, ended: &Ended) {
         if let Some(bar) = self.bars[job].take() {
             bar.finish_and_clear();
-            if let Outcome::Failed(fault) = outcome {
-                let _ = self.all.println(format!("{} failed: {}", bar.prefix(), fault.message));
-            }
+            let _ = match ended {
+                Ended::Outcome(Outcome::Failed(fault)) => {
+                    self.all.println(format!("{} failed: {}", bar.prefix(), fault.message))
+                }
+                Ended::Interrupted => self.all.println(format!("{} interrupted", bar.prefix())),
+                Ended::Outcome(Outcome::Finished) => Ok(()),
+            };
         }
         self.total.inc(1);
     }
@@ -85,7 +93,7 @@ impl Watcher for Bars {
 
 struct Lines {
     names: Vec<String>,
-    ended: usize,
+    done: usize,
 }
 
 impl Watcher for Lines {
@@ -95,6 +103,11 @@ impl Watcher for Lines {
 
     fn line(&mut self, job: usize, line: &Line) {
         let name = &self.names[job];
+        if let Line::Event(event) = line
+            && let EventKind::Remark { message } = &event.what
+        {
+            eprintln!("{name}: {message}");
+        }
         if let Line::Event(event) = line
             && let EventKind::Scored { after, step, view, scenario, accuracy } = &event.what
         {
@@ -109,14 +122,18 @@ impl Watcher for Lines {
         }
     }
 
-    fn ended(&mut self, job: usize, outcome: &Outcome) {
-        self.ended += 1;
-        let (name, ended, all) = (&self.names[job], self.ended, self.names.len());
-        match outcome {
-            Outcome::Finished => eprintln!("{name}: done ({ended} of {all})"),
-            Outcome::Failed(fault) => {
+    fn ended(&mut self, job: usize, ended: &Ended) {
+        let name = &self.names[job];
+        match ended {
+            Ended::Outcome(Outcome::Finished) => {
+                self.done += 1;
+                eprintln!("{name}: done ({} of {})", self.done, self.names.len());
+            }
+            Ended::Outcome(Outcome::Failed(fault)) => {
+                self.done += 1;
                 eprintln!("{name}: failed in {}: {}: {}", fault.call, fault.kind, fault.message);
             }
+            Ended::Interrupted => eprintln!("{name}: interrupted"),
         }
     }
 }

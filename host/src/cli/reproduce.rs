@@ -4,7 +4,8 @@ use super::args::{Format, ReproduceArgs, SetupArgs};
 use super::compare::{Arm, Runs};
 use super::error::CliError;
 use super::output::say;
-use super::{DONE, RUN_FAILED, resolve};
+use super::selection::Selection;
+use super::{DONE, INTERRUPTED, RUN_FAILED, exit_code, resolve};
 use crate::reproduce::{Reproduction, Row, find, rows};
 
 /// Answers with the exit code of a failed run where a row does not come out the same.
@@ -17,8 +18,12 @@ pub fn carry_out(args: &ReproduceArgs) -> Result<u8, CliError> {
     let seeds = resolve::seeds(&args.seeds)?;
     let jobs = resolve::jobs(&args.jobs, args.threads)?;
     let arm = Arm::of(&row.method, &setup(row, args));
-    let runs = Runs::prepare(&[arm], &seeds, &args.output)?;
-    runs.execute(jobs)?;
+    let selection = Selection { resume: args.resume, ..Selection::default() };
+    let runs = Runs::prepare(&[arm], &seeds, &args.output, &selection)?;
+    let ends = runs.execute(jobs)?;
+    if exit_code(&ends) == INTERRUPTED {
+        return Ok(runs.interrupted(&ends, "the same command and --resume"));
+    }
     let done = Reproduction::of(row, &runs.comparison()?);
     match args.output.format {
         Format::Json => say!("{}", done.to_json()),

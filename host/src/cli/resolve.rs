@@ -4,12 +4,14 @@ use perdura_abi::message::InsertionPolicy;
 use serde_json::Value;
 use std::time::Duration;
 
-use super::args::{ExecuteArgs, Isolation, LimitArgs, SetupArgs, StreamArgs};
+use super::args::{CheckpointArgs, ExecuteArgs, Isolation, LimitArgs, SetupArgs, StreamArgs};
 use super::error::CliError;
+use crate::interrupt::Interrupt;
 use crate::memory::Capacity;
 use crate::planning::{PresetChoice, Setup, did_you_mean, list};
+use crate::schedule::INTERRUPTED;
 use crate::stream::{self, StreamOptions};
-use crate::trainer::ExecuteOptions;
+use crate::trainer::{Every, ExecuteOptions};
 use crate::worker::{Deadlines, Limits, Tier, is_gpu, lacking};
 
 /// The settings of a command line.
@@ -148,6 +150,12 @@ fn tier_of(isolation: Isolation) -> Tier {
     }
 }
 
+/// How often checkpoints are written.
+pub fn checkpoints(args: &CheckpointArgs) -> Result<Every, CliError> {
+    let every = args.checkpoint_every.parse();
+    every.map_err(|e| CliError::input(format!("--checkpoint-every: {e}")))
+}
+
 /// The arguments with which the process of a run is started.
 pub fn execute_options(args: &ExecuteArgs) -> Result<ExecuteOptions, CliError> {
     let (deadlines, limits) = worker_limits(&args.limits)?;
@@ -160,6 +168,10 @@ pub fn execute_options(args: &ExecuteArgs) -> Result<ExecuteOptions, CliError> {
         deadlines,
         limits,
         tell: true,
+        checkpoints: checkpoints(&args.checkpoints)?,
+        // Who asks a second time does not want to wait for the learner.
+        interrupt: Interrupt::listen(Some(INTERRUPTED))
+            .map_err(|e| CliError::input(format!("signals: {e}")))?,
     })
 }
 

@@ -41,6 +41,9 @@ pub struct TuneArgs {
     /// Runs at the same time: a number or `auto`.
     #[arg(long, default_value = "auto")]
     pub jobs: String,
+    /// Take over trials that are finished, and go on with those that are not.
+    #[arg(long)]
+    pub resume: bool,
     /// File for the preset; by default one in the folder of results, named after the plan.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::report::EventFile;
-use crate::run::{Event, EventKind, Outcome};
+use crate::run::{Event, EventKind};
 use crate::schedule::Watcher;
-use crate::trainer::Line;
+use crate::trainer::{Ended, Line};
 
 /// Folder of the event files in that of a run.
 pub const FOLDER: &str = "tensorboard";
@@ -50,8 +50,8 @@ impl Watcher for TensorBoard<'_> {
         self.inner.line(job, line);
     }
 
-    fn ended(&mut self, job: usize, outcome: &Outcome) {
-        self.inner.ended(job, outcome);
+    fn ended(&mut self, job: usize, ended: &Ended) {
+        self.inner.ended(job, ended);
     }
 }
 

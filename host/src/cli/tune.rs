@@ -10,7 +10,8 @@ use super::compare::{Arm, Runs};
 use super::error::CliError;
 use super::output::say;
 use super::result_args::TuneArgs;
-use super::{DONE, RUN_FAILED, resolve};
+use super::selection::Selection;
+use super::{DONE, INTERRUPTED, RUN_FAILED, exit_code, resolve};
 use crate::compare::{Comparison, Row, scenario_rank};
 use crate::planning::PresetFile;
 use crate::plugin::SearchPath;
@@ -33,8 +34,12 @@ pub fn carry_out(args: &TuneArgs) -> Result<u8, CliError> {
         arms.extend(search.trials.iter().map(|settings| arm(&search.method, settings, &setup)));
     }
     let seeds = resolve::seeds(&args.seeds)?;
-    let runs = Runs::prepare(&arms, &seeds, &args.output)?;
-    runs.execute(resolve::jobs(&args.jobs, setup.threads)?)?;
+    let selection = Selection { resume: args.resume, ..Selection::default() };
+    let runs = Runs::prepare(&arms, &seeds, &args.output, &selection)?;
+    let ends = runs.execute(resolve::jobs(&args.jobs, setup.threads)?)?;
+    if exit_code(&ends) == INTERRUPTED {
+        return Ok(runs.interrupted(&ends, "the same command and --resume"));
+    }
     let records = runs.records()?;
     let comparison = Comparison::of(&records);
     let mut code = DONE;

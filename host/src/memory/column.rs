@@ -6,7 +6,7 @@ use perdura_abi::message::Column;
 use super::{MemoryError, ReplayMemory};
 
 /// The values of one column.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct ColumnStore {
     pub name: String,
     pub width: usize,

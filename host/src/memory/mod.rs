@@ -21,7 +21,7 @@ pub use draw::{Candidates, Now};
 pub use error::MemoryError;
 pub use policy::Policy;
 pub use replace::SampleBuf;
-pub use snapshot::{ColumnSnapshot, MemorySnapshot};
+pub use snapshot::MemoryHead;
 
 use column::ColumnStore;
 
@@ -39,7 +39,7 @@ pub struct Sample<'a> {
 }
 
 /// Samples in slots 0, 1, 2, ...; a slot keeps its number when its sample changes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReplayMemory {
     capacity_samples: usize,
     image_len: usize,

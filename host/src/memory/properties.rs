@@ -131,8 +131,9 @@ proptest! {
                 }
             }
         }
-        let copy = ReplayMemory::from_snapshot(memory.to_snapshot()).unwrap();
-        prop_assert_eq!(copy.to_snapshot(), memory.to_snapshot());
+        let lists = memory.sections().into_iter().map(|(name, bytes)| (name, bytes.to_vec()));
+        let copy = ReplayMemory::from_sections(&memory.head(), lists.collect()).unwrap();
+        prop_assert_eq!(copy, memory);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use perdura_abi::message::Filter;
+use std::collections::BTreeMap;
 
 use super::*;
 use crate::rng::{Rng, keyed};
@@ -242,46 +243,61 @@ fn replacing_keeps_what_is_held_and_asks_for_the_rest() {
 #[test]
 fn a_wrong_replacement_changes_nothing() {
     let mut memory = filled(3);
-    let before = memory.to_snapshot();
+    let before = memory.clone();
     let unknown = memory.replace(&[1, 77], |_| None).unwrap_err().to_string();
     assert!(unknown.contains("sample 77 is neither"), "{unknown}");
     let many = memory.replace(&[0, 1, 2, 0], |_| None).unwrap_err().to_string();
     assert!(many.contains("4 samples do not fit into a memory of 3"), "{many}");
-    assert_eq!(memory.to_snapshot(), before);
+    assert_eq!(memory, before);
+}
+
+/// The lists, as a checkpoint gives them back.
+fn owned(memory: &ReplayMemory) -> BTreeMap<String, Vec<u8>> {
+    memory.sections().into_iter().map(|(name, bytes)| (name, bytes.to_vec())).collect()
 }
 
 #[test]
-fn a_snapshot_brings_the_whole_state_back() {
+fn a_stored_memory_comes_back_whole() {
     let mut memory = filled(4);
     memory.write_column("logits", 2, 2, &[1.0, 2.0]).unwrap();
     memory.mark_boundary();
-    let json = serde_json::to_string(&memory.to_snapshot()).unwrap();
-    let mut other = ReplayMemory::from_snapshot(serde_json::from_str(&json).unwrap()).unwrap();
+    let json = serde_json::to_string(&memory.head()).unwrap();
+    let head = serde_json::from_str(&json).unwrap();
+    let mut other = ReplayMemory::from_sections(&head, owned(&memory)).unwrap();
+    assert_eq!(memory, other);
     let (mut one, mut two) = (keyed(1, "offers", &[]), keyed(1, "offers", &[]));
     for uid in 4..40 {
         let sample = sample(uid);
         let slot = memory.offer(sample.as_sample(), &mut one);
         assert_eq!(slot, other.offer(sample.as_sample(), &mut two));
     }
-    assert_eq!(memory.to_snapshot(), other.to_snapshot());
+    assert_eq!(memory, other);
 }
 
 #[test]
-fn a_snapshot_that_does_not_hold_together_is_refused() {
-    let whole = filled(4).to_snapshot();
-    let refused = |change: &dyn Fn(&mut MemorySnapshot), part: &str| {
-        let mut snapshot = whole.clone();
-        change(&mut snapshot);
-        let message = ReplayMemory::from_snapshot(snapshot).unwrap_err().to_string();
+fn a_stored_memory_that_does_not_hold_together_is_refused() {
+    type Lists = BTreeMap<String, Vec<u8>>;
+    let whole = filled(4);
+    let refused = |change: &dyn Fn(&mut MemoryHead, &mut Lists), part: &str| {
+        let (mut head, mut lists) = (whole.head(), owned(&whole));
+        change(&mut head, &mut lists);
+        let message = ReplayMemory::from_sections(&head, lists).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     };
-    refused(&|s| s.version = 1, "version 1");
+    refused(&|head, _| head.version = 1, "version 1");
     let uneven = serde_json::json!({"class_balanced": {"seen": [1], "full": []}});
     let uneven: Policy = serde_json::from_value(uneven).unwrap();
-    refused(&|s| s.policy = uneven.clone(), "different numbers of classes");
-    refused(&|s| s.capacity_samples = 3, "4 samples in a memory of 3");
-    refused(&|s| s.images.truncate(11), "`images` has 11 entries");
-    refused(&|s| s.uids.push(0), "`uids`");
-    refused(&|s| s.columns[0].values.truncate(7), "`logits` has 7 entries");
-    refused(&|s| s.columns[0].present[0] = 2, "presence mark");
+    refused(&|head, _| head.policy = uneven.clone(), "different numbers of classes");
+    refused(&|head, _| head.capacity_samples = 3, "4 samples in a memory of 3");
+    let cut = |name: &'static str, bytes: usize| {
+        move |_: &mut MemoryHead, lists: &mut Lists| lists.get_mut(name).unwrap().truncate(bytes)
+    };
+    refused(&cut("images", 11), "`images` has 11 entries");
+    refused(&cut("uids", 24), "`uids` has 3 entries");
+    refused(&cut("uids", 25), "`uids` has 25 bytes");
+    refused(&cut("column.logits", 28), "`logits` has 7 entries");
+    refused(&|_, lists| drop(lists.remove("groups")), "`groups` is missing");
+    let mark =
+        |_: &mut MemoryHead, lists: &mut Lists| lists.get_mut("present.logits").unwrap()[0] = 2;
+    refused(&mark, "presence mark");
 }

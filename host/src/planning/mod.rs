@@ -215,7 +215,8 @@ fn plugin_file(found: &Found) -> PluginFile {
     }
 }
 
-fn host_build() -> HostBuild {
+/// The build that runs.
+pub fn host_build() -> HostBuild {
     let commit = option_env!("PERDURA_COMMIT").map(str::to_owned);
     HostBuild { version: env!("CARGO_PKG_VERSION").into(), commit }
 }

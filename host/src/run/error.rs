@@ -20,6 +20,21 @@ pub enum RunError {
         .folder.display()
     )]
     Foreign { folder: PathBuf, found: String },
+    /// Another process writes into the folder.
+    #[error(
+        "{} is being written by another process: wait until it has ended, or end it first",
+        .0.display()
+    )]
+    Busy(PathBuf),
+    #[error("{} has ended: there is nothing to take up", .0.display())]
+    Ended(PathBuf),
+    /// What a run continues from was made by another plan.
+    #[error(
+        "{} is not the plan of the checkpoints beside it: {}; put it back as it was, or make a run \
+         of its own of it",
+        .path.display(), .differences.join("; ")
+    )]
+    PlanChanged { path: PathBuf, differences: Vec<String> },
     #[error("{} is not the folder of a run: it has no plan.json", .0.display())]
     NotARun(PathBuf),
     #[error("{} holds no run: expected folders with a plan.json at or below it", .0.display())]

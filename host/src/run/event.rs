@@ -53,6 +53,18 @@ pub enum EventKind {
         step: u64,
         report: EventMsg,
     },
+    /// Something that a person should know; the run goes on.
+    Remark {
+        message: String,
+    },
+    /// The run goes on after so many steps, in a process of its own.
+    RunResumed {
+        step: u64,
+    },
+    /// The run was asked to end and can be taken up.
+    RunInterrupted {
+        step: u64,
+    },
     RunFailed {
         fault: Fault,
     },

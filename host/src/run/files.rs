@@ -16,7 +16,12 @@ pub const TEMPORARY: &str = ".writing-";
 
 /// Puts the bytes into `path`, replacing what was there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let file = temporary(path, bytes)?;
+    put(temporary(path, bytes)?, path)
+}
+
+/// Gives a file of [`create_for`] its name, once all of it is on the disk.
+pub fn put(file: NamedTempFile, path: &Path) -> Result<(), RunError> {
+    file.as_file().sync_all().map_err(RunError::io("write", path))?;
     file.persist(path).map_err(|error| RunError::io("write", path)(error.error))?;
     sync_folder(path)
 }
@@ -58,14 +63,19 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, expected: u32) -> Result<T, R
     }
 }
 
-fn temporary(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, RunError> {
+/// A file beside `path` that goes away unless it is [`put`] there.
+pub fn create_for(path: &Path) -> Result<NamedTempFile, RunError> {
     let folder = folder_of(path);
-    let mut file = tempfile::Builder::new()
+    tempfile::Builder::new()
         .prefix(TEMPORARY)
         // Readable like any other file: the user's umask decides.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .map_err(RunError::io("write into", folder))?;
+        .map_err(RunError::io("write into", folder))
+}
+
+fn temporary(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, RunError> {
+    let mut file = create_for(path)?;
     file.write_all(bytes).map_err(RunError::io("write", path))?;
     file.as_file().sync_all().map_err(RunError::io("write", path))?;
     Ok(file)

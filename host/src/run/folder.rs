@@ -1,11 +1,11 @@
 //! The folder of one run: created once, filled by one writer, read by anyone.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::predictions::{After, Predictions, file_name};
-use super::{Event, Outcome, Resources, RunError, RunPlan, Summary, files};
+use super::{Checkpoints, Event, Outcome, Resources, RunError, RunPlan, Summary, files};
 
 pub(super) const PLAN: &str = "plan.json";
 const EVENTS: &str = "events.jsonl";
@@ -70,6 +70,24 @@ impl RunFolder {
         RunPlan::read(&self.path.join(PLAN))
     }
 
+    /// Refuses a plan that is not the one the folder was made for: its name ends with the plan's hash. A folder
+    /// that was given another name cannot tell.
+    pub fn check_name(&self, plan: &RunPlan) -> Result<(), RunError> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let Some((seed, hash)) = name.rsplit_once('-') else { return Ok(()) };
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let own = seed.starts_with("seed") && hash.len() == 8 && digits(hash);
+        if !own || plan.sha256().starts_with(hash) {
+            return Ok(());
+        }
+        let reason = format!(
+            "its hash is {}, the folder was made for a plan of hash {hash}; put the plan back as it was, or \
+             start a run of its own for it",
+            &plan.sha256()[..8]
+        );
+        Err(RunError::Damaged { path: self.path.join(PLAN), reason })
+    }
+
     /// Finished or failed by what the summary says.
     pub fn status(&self) -> Result<Status, RunError> {
         Ok(match self.summary()?.map(|summary| summary.outcome) {
@@ -79,15 +97,83 @@ impl RunFolder {
         })
     }
 
+    /// Makes sure that no other process writes into the folder while this one does.
+    pub fn lock(&mut self) -> Result<(), RunError> {
+        let path = self.path.clone();
+        match self.events_file()?.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(RunError::Busy(path)),
+            Err(TryLockError::Error(error)) => {
+                // Some network file systems know no locks.
+                tracing::warn!("{} is not locked: {error}", path.display());
+                Ok(())
+            }
+        }
+    }
+
+    /// Refuses a folder that another process writes into at this moment.
+    pub fn check_free(&self) -> Result<(), RunError> {
+        RunFolder::open(&self.path)?.lock()
+    }
+
     /// Appends one line. A line that an earlier writer did not finish is cut off first.
     pub fn append_event(&mut self, event: &Event) -> Result<(), RunError> {
         let path = self.path.join(EVENTS);
-        if self.events.is_none() {
-            self.events = Some(open_at_line_end(&path).map_err(RunError::io("open", &path))?);
-        }
-        let file = self.events.as_mut().expect("opened above");
+        let file = self.events_file()?;
         // One write per line, so that a reader sees whole lines.
         file.write_all(event.line().as_bytes()).map_err(RunError::io("append to", &path))
+    }
+
+    /// Bytes of events so far.
+    pub fn events_bytes(&self) -> u64 {
+        std::fs::metadata(self.path.join(EVENTS)).map_or(0, |file| file.len())
+    }
+
+    /// Brings the folder back to an earlier moment: of the events the first so many bytes, of the
+    /// predictions these files, no summary.
+    pub fn rewind(&mut self, events_bytes: u64, predictions: &[String]) -> Result<(), RunError> {
+        for name in [SUMMARY, RESOURCES] {
+            remove(&self.path.join(name))?;
+        }
+        let path = self.path.join(EVENTS);
+        if self.events_bytes() > events_bytes {
+            self.events_file()?.set_len(events_bytes).map_err(RunError::io("shorten", &path))?;
+        }
+        for name in self.prediction_files()? {
+            if !predictions.contains(&name) {
+                remove(&self.path.join(PREDICTIONS).join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of the files of predictions, sorted.
+    pub fn prediction_files(&self) -> Result<Vec<String>, RunError> {
+        let folder = self.path.join(PREDICTIONS);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(RunError::io("read", &folder)(error)),
+        };
+        let name = |entry: std::io::Result<fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        };
+        let names: std::io::Result<Vec<String>> = entries.map(name).collect();
+        let mut names = names.map_err(RunError::io("read", &folder))?;
+        names.sort();
+        Ok(names)
+    }
+
+    pub fn checkpoints(&self) -> Result<Checkpoints, RunError> {
+        Checkpoints::below(&self.path)
+    }
+
+    fn events_file(&mut self) -> Result<&mut File, RunError> {
+        if self.events.is_none() {
+            let path = self.path.join(EVENTS);
+            self.events = Some(open_at_line_end(&path).map_err(RunError::io("open", &path))?);
+        }
+        Ok(self.events.as_mut().expect("opened above"))
     }
 
     /// All events; none if there is no file. A last line without its newline is one that a killed
@@ -163,6 +249,15 @@ fn refuse_content(path: &Path) -> Result<(), RunError> {
         }
     }
     Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), RunError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(RunError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Opens for appending, behind the last complete line.

@@ -5,6 +5,7 @@
 //! | `plan.json` | [`RunPlan`]: everything needed to redo the run; written first | yes |
 //! | `events.jsonl` | [`Event`] per line, appended while the run goes on | no (times) |
 //! | `predictions/after-<i>.<view>.safetensors` | [`Predictions`] of a view | yes |
+//! | `checkpoints/<n>.checkpoint` | where a run that has not ended can be taken up; gone when it is finished | no |
 //! | `summary.json` | [`Summary`]: outcome, matrices, metrics; written last | yes |
 //! | `resources.json` | [`Resources`]: time, memory, tier, machine, date | no |
 //! | `tags.txt` | words people gave the run | no |
@@ -12,6 +13,8 @@
 //!
 //! Nothing here trains, scores or prints: the trainer fills these types, `compare` reads them.
 
+mod checkpoint;
+mod checkpoints;
 mod error;
 mod event;
 mod files;
@@ -23,6 +26,8 @@ mod resources;
 mod summary;
 mod tags;
 
+pub use checkpoint::{Checkpoint, CheckpointWriter};
+pub use checkpoints::Checkpoints;
 pub use error::RunError;
 pub use event::{Event, EventKind};
 pub use find::{find, readable};

@@ -155,6 +155,19 @@ impl RunPlan {
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// In what another plan differs from this one, both values in each; empty for equal plans.
+    pub fn differences(&self, other: &RunPlan) -> Vec<String> {
+        let value = |plan: &RunPlan| serde_json::to_value(plan).expect("string keys serialise");
+        let mut found = Vec::new();
+        differences("", &value(self), &value(other), &mut found);
+        found
+    }
+
+    /// Where plans lie that differ from this one, but not in benchmark, method and memory.
+    pub fn neighbours(&self) -> PathBuf {
+        self.folder_name().parent().expect("a run lies in a folder").to_owned()
+    }
+
     /// What the run is called in a comparison: its arm, or the method.
     pub fn arm(&self) -> &str {
         self.arm.as_deref().unwrap_or(&self.method)
@@ -176,6 +189,25 @@ impl RunPlan {
         ]
         .iter()
         .collect()
+    }
+}
+
+/// Notes `path: a and b` for every value in which two objects differ.
+fn differences(path: &str, a: &serde_json::Value, b: &serde_json::Value, found: &mut Vec<String>) {
+    use serde_json::Value;
+    match (a, b) {
+        _ if a == b => {}
+        (Value::Object(of_a), Value::Object(of_b)) => {
+            let keys: std::collections::BTreeSet<&String> =
+                of_a.keys().chain(of_b.keys()).collect();
+            for key in keys {
+                let value = |of: &serde_json::Map<String, Value>| of.get(key).cloned();
+                let dot = if path.is_empty() { "" } else { "." };
+                let (a, b) = (value(of_a).unwrap_or_default(), value(of_b).unwrap_or_default());
+                differences(&format!("{path}{dot}{key}"), &a, &b, found);
+            }
+        }
+        _ => found.push(format!("{path}: {a} and {b}")),
     }
 }
 
@@ -224,6 +256,25 @@ mod tests {
         let text = plan("perdura/er", 3).to_json().replacen("\"format\": 1", "\"format\": 2", 1);
         let error = read(&text).unwrap_err().to_string();
         assert!(error.contains("has format 2, this build reads format 1"), "{error}");
+    }
+
+    #[test]
+    fn differences_name_the_setting_and_both_values() {
+        let (one, mut two) = (plan("perdura/er", 3), plan("perdura/er", 3));
+        assert_eq!(one.differences(&two), [""; 0]);
+        two.seed = 4;
+        two.config["lr"] = 0.5.into();
+        two.memory = None;
+        two.arm = Some("slow".into());
+        assert_eq!(
+            one.differences(&two),
+            [
+                r#"arm: null and "slow""#,
+                "config.lr: 0.1 and 0.5",
+                r#"memory: {"samples":200} and null"#,
+                "seed: 3 and 4"
+            ]
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytemuck::{AnyBitPattern, NoUninit, pod_collect_to_vec};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 
 use super::{RunError, files};
 
@@ -13,7 +14,8 @@ use super::{RunError, files};
 pub const ABSENT_CLASS: u16 = u16::MAX;
 
 /// When predictions were made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum After {
     /// Before training.
     Initial,

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Resources {
     /// [`Resources::FORMAT`].
     pub format: u32,
-    /// Wall time from plan to summary, scoring included.
+    /// Wall time from plan to summary, scoring included; of a run that was taken up, of all its
+    /// processes as far as what they did was kept.
     pub seconds: f64,
     /// Of all processes of the run.
     pub cpu_seconds: f64,
@@ -30,6 +31,9 @@ pub struct Resources {
     pub ledger: BTreeMap<String, f64>,
     /// Per experience; `None` for one that was not finished.
     pub steps_per_second: Vec<Option<f64>>,
+    /// How often the run was taken up from a checkpoint.
+    #[serde(default)]
+    pub resumed: u32,
 }
 
 /// The machine of a run.

@@ -42,6 +42,9 @@ pub struct Summary {
     pub claimed_bytes: BTreeMap<String, u64>,
     /// Bytes of the state it saved last, to check the claim by.
     pub state_bytes: u64,
+    /// SHA-256 of the state at the end of the stream; `None` for a run that did not come there.
+    #[serde(default)]
+    pub state_sha256: Option<String>,
 }
 
 /// How a run ended.
@@ -163,6 +166,7 @@ impl Summary {
             memory_bytes: 0,
             claimed_bytes: BTreeMap::new(),
             state_bytes: 0,
+            state_sha256: None,
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Many runs side by side: each in a process of its own, started when a place is free. A run that fails,
 //! whatever way, leaves a summary that says so and does not touch the others.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use crate::interrupt::Interrupt;
 use crate::run::{Fault, Outcome, Resources, RunError, RunFolder, Summary};
-use crate::trainer::Line;
+use crate::trainer::{Ended, Line};
 
 /// A run to be executed.
 #[derive(Clone, Debug)]
@@ -22,14 +26,23 @@ pub struct Job {
     pub threads: usize,
     /// Arguments of `perdura execute`, the folder first.
     pub arguments: Vec<std::ffi::OsString>,
+    /// The folder holds results of an earlier execution, which a refusal must leave as they are.
+    pub goes_on: bool,
 }
 
 /// Is told what happens. Jobs are named by their index.
 pub trait Watcher {
     fn started(&mut self, job: usize, name: &str);
     fn line(&mut self, job: usize, line: &Line);
-    fn ended(&mut self, job: usize, outcome: &Outcome);
+    fn ended(&mut self, job: usize, ended: &Ended);
 }
+
+/// Exit code of a process whose run was asked to end and can be taken up: `EX_TEMPFAIL` of sysexits.h.
+pub const INTERRUPTED: u8 = 75;
+/// Exit code of a process that refused its input and started nothing.
+pub const REFUSED: u8 = 2;
+/// How often it is looked whether the runs are to end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 enum News {
     Line(usize, Box<Line>),
@@ -42,18 +55,25 @@ struct Running {
     reader: JoinHandle<()>,
 }
 
-/// Executes all jobs, at most `parallel` at a time. Returns their outcomes in order.
+/// Executes all jobs, at most `parallel` at a time. Returns how they ended, in order. When it is asked to end
+/// it passes that on to the runs, starts no more, and waits for them.
 pub fn run_all(
     jobs: &[Job],
     parallel: usize,
     watcher: &mut dyn Watcher,
-) -> Result<Vec<Outcome>, RunError> {
+    interrupt: &Interrupt,
+) -> Result<Vec<Ended>, RunError> {
     let mut waiting: VecDeque<usize> = (0..jobs.len()).collect();
     let mut running: Vec<Option<Running>> = jobs.iter().map(|_| None).collect();
-    let mut outcomes: Vec<Option<Outcome>> = vec![None; jobs.len()];
+    let mut ends: Vec<Ended> = vec![Ended::Interrupted; jobs.len()];
     let (sender, receiver): (Sender<News>, Receiver<News>) = channel();
-    let mut busy = 0;
+    let (mut busy, mut passed_on) = (0, 0);
     while busy > 0 || !waiting.is_empty() {
+        if interrupt.times() > passed_on {
+            passed_on = interrupt.times();
+            waiting.clear();
+            running.iter().flatten().for_each(Running::ask_to_end);
+        }
         while busy < parallel
             && let Some(job) = waiting.pop_front()
         {
@@ -64,27 +84,33 @@ pub fn run_all(
                     busy += 1;
                 }
                 Err(error) => {
-                    let outcome = settle(&jobs[job], None, &format!("cannot be started: {error}"))?;
-                    watcher.ended(job, &outcome);
-                    outcomes[job] = Some(outcome);
+                    ends[job] = settle(&jobs[job], None, &format!("cannot be started: {error}"))?;
+                    watcher.ended(job, &ends[job]);
                 }
             }
         }
-        match receiver.recv() {
+        match receiver.recv_timeout(LOOK_EVERY) {
             Ok(News::Line(job, line)) => watcher.line(job, &line),
             Ok(News::Silence(job, said)) => {
                 let mut process = running[job].take().expect("a job falls silent once");
                 let status = process.child.wait().ok();
                 let _ = process.reader.join();
-                let outcome = settle(&jobs[job], status, &said)?;
-                watcher.ended(job, &outcome);
-                outcomes[job] = Some(outcome);
+                ends[job] = settle(&jobs[job], status, &said)?;
+                watcher.ended(job, &ends[job]);
                 busy -= 1;
             }
-            Err(_) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    Ok(outcomes.into_iter().map(|o| o.expect("every job has ended")).collect())
+    Ok(ends)
+}
+
+impl Running {
+    /// One that has just ended needs no signal.
+    fn ask_to_end(&self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+    }
 }
 
 fn start(index: usize, job: &Job, sender: Sender<News>) -> std::io::Result<Running> {
@@ -97,6 +123,8 @@ fn start(index: usize, job: &Job, sender: Sender<News>) -> std::io::Result<Runni
     }
     command.env(crate::worker::HOST_VARIABLE, std::process::id().to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A terminal's Ctrl-C reaches this process alone, which passes it on once.
+    command.process_group(0);
     let mut child = command.spawn()?;
     let output = child.stdout.take().expect("piped above");
     let mut errors = child.stderr.take().expect("piped above");
@@ -118,11 +146,16 @@ fn start(index: usize, job: &Job, sender: Sender<News>) -> std::io::Result<Runni
     Ok(Running { child, reader })
 }
 
-/// The outcome of a job that has ended. A process that left no summary gets one.
-fn settle(job: &Job, status: Option<ExitStatus>, said: &str) -> Result<Outcome, RunError> {
+/// How a job has ended. A process that left no summary gets one.
+fn settle(job: &Job, status: Option<ExitStatus>, said: &str) -> Result<Ended, RunError> {
+    let code = status.and_then(|status| status.code());
+    if code == Some(i32::from(INTERRUPTED)) {
+        return Ok(Ended::Interrupted);
+    }
+    let refused = code == Some(i32::from(REFUSED)) && job.goes_on;
     let folder = RunFolder::open(&job.folder)?;
-    if let Some(summary) = folder.summary()? {
-        return Ok(summary.outcome);
+    if !refused && let Some(summary) = folder.summary()? {
+        return Ok(Ended::Outcome(summary.outcome));
     }
     let plan = folder.plan()?;
     let last: Vec<String> = said.lines().map(str::to_owned).collect();
@@ -137,9 +170,15 @@ fn settle(job: &Job, status: Option<ExitStatus>, said: &str) -> Result<Outcome, 
         last_log,
     };
     let outcome = Outcome::Failed(fault);
-    let resources = Resources { format: Resources::FORMAT, ..Resources::default() };
-    folder.finish(&Summary::empty(&plan, outcome.clone()), &resources)?;
-    Ok(outcome)
+    if !refused {
+        let resources = Resources { format: Resources::FORMAT, ..Resources::default() };
+        let written = folder.finish(&Summary::empty(&plan, outcome.clone()), &resources);
+        if let Err(error) = written {
+            // The run can be taken up once this is mended; the others go on.
+            tracing::error!("{}: {error}", job.name);
+        }
+    }
+    Ok(Ended::Outcome(outcome))
 }
 
 fn ended_how(status: ExitStatus) -> String {

@@ -6,5 +6,5 @@ mod predict;
 mod recompute;
 
 pub use accuracy::{Row, StreamFacts, accuracy_row, scenarios_of, summarise};
-pub use predict::{Around, ScoreFault, Scorer, ViewPredictions, order_key};
+pub use predict::{Around, ScoreFault, Scorer, ViewPredictions, load, order_key};
 pub use recompute::{Change, RecomputeError, Recomputed, recompute};

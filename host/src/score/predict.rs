@@ -3,10 +3,12 @@
 
 use perdura_abi::buffer::MessageBuf;
 use perdura_abi::message::{ContextMsg, CreateMsg, PredictMsg, PredictReply, View, ViewNeeds};
-use perdura_abi::table::{AbiError, HostOp, Message, Op};
+use perdura_abi::table::{AbiError, ErrorKind, HostOp, Message, Op};
 use sha2::{Digest, Sha256};
+use std::io::Read;
 use std::sync::Arc;
 
+use crate::interrupt::Interrupt;
 use crate::metrics::{Prediction, Truth};
 use crate::rng::{call_seed, keyed, shuffle};
 use crate::run::{ABSENT_CLASS, After, Predictions};
@@ -19,6 +21,7 @@ use perdura_abi::message::Profile;
 const BATCH_SAMPLES: usize = 500;
 
 /// Predictions of one view; `None` while the view is not open.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ViewPredictions {
     pub view: usize,
     pub predictions: Option<Predictions>,
@@ -35,6 +38,9 @@ pub enum ScoreFault {
     /// What the learner answered cannot be scored.
     #[error("view `{view}`: {problem}")]
     Answer { view: String, problem: String },
+    /// The run is to end; nothing is wrong with the learner.
+    #[error("the run was asked to end")]
+    Interrupted,
 }
 
 /// Scores states of one learner on one benchmark.
@@ -52,6 +58,8 @@ pub struct Around<'a> {
     pub open: &'a mut Open<'a>,
     /// Is shown each instance before it is thrown away.
     pub look: &'a mut dyn FnMut(&dyn LearnerPort),
+    /// Ends the scoring between two answers.
+    pub interrupt: &'a Interrupt,
     pub ledger: &'a mut Ledger,
 }
 
@@ -91,7 +99,7 @@ impl Scorer {
         after: After,
         around: Around<'_>,
     ) -> Result<Vec<ViewPredictions>, ScoreFault> {
-        let Around { open, look, ledger } = around;
+        let Around { open, look, interrupt, ledger } = around;
         let paper = ledger.time(Activity::Scoring, || self.paper(after));
         let mut scored = Vec::new();
         for needs in [ViewNeeds::Nothing, ViewNeeds::TaskLabel, ViewNeeds::TrueGroup] {
@@ -102,11 +110,15 @@ impl Scorer {
             }
             let mut port = ledger.time(Activity::Evaluation, || {
                 let mut port = open(&self.create_message())?;
-                let mut reader = StateSource { state, read: 0 };
-                port.call(Op::LOAD, &MessageBuf::new(), &mut reader, &mut MessageBuf::new())?;
+                load(port.as_mut(), state)?;
                 Ok::<_, CallFault>(port)
             })?;
-            scored.extend(self.answers(port.as_mut(), &views, &paper, ledger)?);
+            scored.extend(self.answers(
+                port.as_mut(),
+                &views,
+                &paper,
+                (interrupt, &mut *ledger),
+            )?);
             look(port.as_ref());
         }
         scored.sort_by_key(|s| s.view);
@@ -119,7 +131,7 @@ impl Scorer {
         port: &mut dyn LearnerPort,
         views: &[usize],
         paper: &Paper,
-        ledger: &mut Ledger,
+        (interrupt, ledger): (&Interrupt, &mut Ledger),
     ) -> Result<Vec<ViewPredictions>, ScoreFault> {
         let blank = self.blank(&paper.samples);
         let blank = |&view: &usize| ViewPredictions { view, predictions: Some(blank.clone()) };
@@ -132,6 +144,9 @@ impl Scorer {
             });
             for answer in &mut scored {
                 let Some(predictions) = &mut answer.predictions else { continue };
+                if interrupt.asked() {
+                    return Err(ScoreFault::Interrupted);
+                }
                 let view = self.views[answer.view].name.clone();
                 message.set_header(&PredictMsg { view, ..question.clone() });
                 ledger.time(Activity::Evaluation, || {
@@ -294,16 +309,21 @@ fn after_number(after: After) -> u64 {
     }
 }
 
+/// Has a learner load a state.
+pub fn load(port: &mut dyn LearnerPort, state: impl Read) -> Result<(), CallFault> {
+    let mut source = StateSource { state };
+    port.call(Op::LOAD, &MessageBuf::new(), &mut source, &mut MessageBuf::new())
+}
+
 /// Offers a state to be loaded.
-struct StateSource<'a> {
-    state: &'a [u8],
-    read: usize,
+struct StateSource<R> {
+    state: R,
 }
 
 /// Pieces in which a state is handed over.
-const PIECE_BYTES: usize = 4 << 20;
+const PIECE_BYTES: u64 = 4 << 20;
 
-impl HostServices for StateSource<'_> {
+impl<R: Read> HostServices for StateSource<R> {
     fn serve(
         &mut self,
         op: HostOp,
@@ -313,9 +333,10 @@ impl HostServices for StateSource<'_> {
         if op != HostOp::READ_STATE {
             return Silent.serve(op, message, answer);
         }
-        let end = self.state.len().min(self.read + PIECE_BYTES);
-        answer.push(&[end - self.read], &self.state[self.read..end]);
-        self.read = end;
+        let mut piece = Vec::new();
+        let read = (&mut self.state).take(PIECE_BYTES).read_to_end(&mut piece);
+        read.map_err(|e| AbiError::new(ErrorKind::HOST, format!("the state cannot be read: {e}")))?;
+        answer.push(&[piece.len()], &piece);
         Ok(())
     }
 }

@@ -1,9 +1,11 @@
-//! Checks what a learner declared, once, before the first step.
+//! Checks what a learner declared, once, before the first step, and makes the memory it is given.
 
-use perdura_abi::message::{Declaration, Profile, Request, Source, ViewNeeds};
+use perdura_abi::message::{Declaration, InsertionPolicy, Profile, Request, Source, ViewNeeds};
 use std::collections::BTreeSet;
 
 use super::world::{World, wants_memory};
+use crate::memory::{Capacity, ReplayMemory};
+use crate::run::{MemorySize, RunPlan};
 use crate::stream::{Benchmark, Scenario};
 
 /// Refuses declarations that the host cannot honour. `memory` says whether the run has one.
@@ -46,6 +48,32 @@ pub fn check(declaration: &Declaration, benchmark: &Benchmark, memory: bool) -> 
         }
     }
     Ok(())
+}
+
+/// The memory that a learner with this declaration gets, or why a plan's memory is none for it.
+pub fn memory_of(
+    plan: &RunPlan,
+    declaration: &Declaration,
+    benchmark: &Benchmark,
+) -> Result<Option<ReplayMemory>, String> {
+    let capacity = match plan.memory {
+        _ if !declaration.uses_the_memory() => return Ok(None),
+        None => return Err("the learner uses a replay memory; give it one with --memory N".into()),
+        Some(MemorySize::Samples(samples)) => Capacity::Samples(samples as usize),
+        Some(MemorySize::Bytes(bytes)) => Capacity::Bytes(bytes),
+    };
+    let policy = plan.policy.unwrap_or(declaration.wishes.policy);
+    if policy == InsertionPolicy::Ring && !benchmark.grants(plan.stream.online).boundaries {
+        return Err(
+            "policy `ring` gives each experience its share of the memory, but boundaries are \
+                    hidden in this scenario; choose another one with --policy"
+                .into(),
+        );
+    }
+    let width = benchmark.input_shape().iter().product();
+    let memory = ReplayMemory::new(capacity, width, &declaration.columns)
+        .and_then(|memory| memory.with_policy(policy, benchmark.experiences.len()));
+    memory.map(Some).map_err(|e| e.to_string())
 }
 
 fn request_is_sound(request: &Request, benchmark: &Benchmark) -> Result<(), String> {

@@ -2,22 +2,27 @@
 
 use perdura_abi::buffer::MessageBuf;
 use perdura_abi::message::{
-    ContextMsg, CreateMsg, Declaration, InsertionPolicy, LogMsg, ResourcesReply, StreamShape,
+    ContextMsg, CreateMsg, Declaration, LogMsg, ResourcesReply, StreamShape,
 };
 use perdura_abi::table::Op;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
+use std::time::Instant;
 
+use super::keeper::{Content, Every, Keeper, memory_from};
 use super::ledger::{Activity, Ledger};
-use super::recorder::{Lines, Recorder};
+use super::lines::Lines;
+use super::recorder::Recorder;
+use super::results::Results;
 use super::world::World;
-use super::{Desk, Trainer, check_declaration, stored_fault};
-use crate::memory::{Capacity, ReplayMemory};
+use super::{Desk, Stop, Trainer, check_declaration, memory_of, stored_fault};
+use crate::interrupt::Interrupt;
+use crate::planning::host_build;
 use crate::plugin::{self, Found, LoadError};
-use crate::run::{Fault, MemorySize, Outcome, RunError, RunFolder, RunPlan};
-use crate::score::Scorer;
+use crate::run::{
+    Checkpoint, Fault, HostBuild, MemorySize, Outcome, RunError, RunFolder, RunPlan, Status,
+};
+use crate::score::{Scorer, load};
 use crate::stream::{self, Benchmark, StreamContent, StreamError};
 use crate::worker::{
     CallFault, Confinement, Deadlines, LearnerPort, Limits, NoServices, SpawnOptions, Tier,
@@ -37,6 +42,9 @@ pub struct ExecuteOptions {
     pub limits: Limits,
     /// Tell progress on standard output, one JSON text per line.
     pub tell: bool,
+    pub checkpoints: Every,
+    /// Ends the run at the next point at which it can be taken up.
+    pub interrupt: Interrupt,
 }
 
 impl ExecuteOptions {
@@ -51,8 +59,19 @@ impl ExecuteOptions {
             deadlines: Deadlines::default(),
             limits: Limits::default(),
             tell: false,
+            checkpoints: Every::default(),
+            interrupt: Interrupt::never(),
         }
     }
+}
+
+/// How far the execution of a run came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// To an end, good or bad.
+    Outcome(Outcome),
+    /// It was asked to end; executing it again goes on.
+    Interrupted,
 }
 
 /// What kept a run from starting. A fault during a run is an outcome, not an error.
@@ -64,12 +83,20 @@ pub enum ExecuteError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// What a run continues from saw another stream.
+    #[error(
+        "the stream is not the one that the run has begun with; {}; bring the data back, or \
+         remove the folder and run again",
+        .0.join("; ")
+    )]
+    StreamChanged(Vec<String>),
     #[error("the plan is damaged: {0}")]
     Plan(#[from] stream::ParseOptionError),
 }
 
-/// Executes the plan in a folder. Whatever the learner does, the folder holds a summary afterwards.
-pub fn execute(options: &ExecuteOptions) -> Result<Outcome, ExecuteError> {
+/// Executes the plan in a folder, from its newest checkpoint on if there is one. Whatever the learner does, the
+/// folder holds a summary afterwards, unless the run was asked to end.
+pub fn execute(options: &ExecuteOptions) -> Result<Ended, ExecuteError> {
     let plan = RunFolder::open(&options.folder)?.plan()?;
     execute_on(options, || benchmark_of(&plan, options))
 }
@@ -78,79 +105,165 @@ pub fn execute(options: &ExecuteOptions) -> Result<Outcome, ExecuteError> {
 pub fn execute_on(
     options: &ExecuteOptions,
     benchmark: impl FnOnce() -> Result<Benchmark, ExecuteError>,
-) -> Result<Outcome, ExecuteError> {
-    let started = SystemTime::now();
+) -> Result<Ended, ExecuteError> {
+    let begun = Instant::now();
     let mut ledger = Ledger::default();
-    let folder = RunFolder::open(&options.folder)?;
+    let mut folder = RunFolder::open(&options.folder)?;
+    folder.lock()?;
     let plan = folder.plan()?;
     let found = plugin::inspect(&options.plugin)?.expect_sha256(&plan.plugin.sha256)?;
-    let benchmark = ledger.time(Activity::Data, || {
-        let benchmark = benchmark()?;
-        expect_sha256(&benchmark, &plan.stream.sha256)?;
-        Ok::<_, ExecuteError>(Arc::new(benchmark))
-    })?;
-    let lines = Lines::new(folder, options.tell);
-    let mut recorder = Recorder::new(lines, &plan, benchmark.clone(), options.tier);
-    let outcome = match run(options, &plan, &found, benchmark, &mut recorder, &mut ledger) {
+    let mut remarks = Vec::new();
+    let checkpoint = taken_up(&folder, &plan, &mut remarks)?;
+    let benchmark = ledger.time(Activity::Data, || benchmark().map(Arc::new))?;
+    let stream = StreamContent::of(&benchmark);
+    same_stream(&stream, &plan, checkpoint.as_ref())?;
+    // Nothing is refused from here on.
+    let content = checkpoint.as_ref().map(|checkpoint| &checkpoint.content);
+    if content.is_none() && folder.events_bytes() > 0 {
+        remarks.push("there is no checkpoint: the run begins anew".into());
+    }
+    let kept = content.map(|c| (c.results.events_bytes, c.results.predictions.as_slice()));
+    let (events_bytes, predictions) = kept.unwrap_or_default();
+    folder.rewind(events_bytes, predictions)?;
+    let every = (options.checkpoints, options.interrupt.clone());
+    let standing = content.map(|c| &c.standing);
+    let keeper = Keeper::new(every, &folder, (plan.clone(), stream), standing)?;
+    let before = content.map(|c| c.results.spent).unwrap_or_default();
+    let mut lines = Lines::new(folder, options.tell, (begun, before));
+    remarks.into_iter().for_each(|remark| lines.remark(remark));
+    let mut recorder = Recorder::new(lines, keeper, &plan, (benchmark.clone(), options.tier));
+    let run = Run { options, plan: &plan, found: &found, benchmark };
+    let outcome = match run.go(checkpoint, &mut recorder, &mut ledger) {
         Ok(()) => Outcome::Finished,
-        Err(fault) => Outcome::Failed(*fault),
+        Err(Stop::Fault(fault)) => Outcome::Failed(*fault),
+        Err(Stop::Interrupted) => return Ok(Ended::Interrupted),
     };
-    recorder.finish(outcome.clone(), &ledger, started)?;
-    Ok(outcome)
+    recorder.finish(outcome.clone(), &ledger)?;
+    Ok(Ended::Outcome(outcome))
 }
 
-fn run<'a>(
-    options: &'a ExecuteOptions,
+/// The checkpoint that the run goes on from. What people should know goes to `remarks`.
+fn taken_up(
+    folder: &RunFolder,
     plan: &RunPlan,
+    remarks: &mut Vec<String>,
+) -> Result<Option<Taken>, RunError> {
+    if folder.status()? == Status::Finished {
+        return Err(RunError::Ended(folder.path().to_owned()));
+    }
+    folder.check_name(plan)?;
+    let checkpoints = folder.checkpoints()?;
+    let found = checkpoints.newest::<Content<Results>>(&mut |remark| remarks.push(remark))?;
+    let Some(checkpoint) = found else { return Ok(None) };
+    let differences = checkpoint.content.plan.differences(plan);
+    if !differences.is_empty() {
+        let path = folder.path().join("plan.json");
+        return Err(RunError::PlanChanged { path, differences });
+    }
+    checkpoint.content.results.check(folder)?;
+    let here = host_build();
+    if here != plan.host {
+        let name = |host: &HostBuild| {
+            format!("{} {}", host.version, host.commit.as_deref().unwrap_or("(no commit)"))
+        };
+        remarks.push(format!(
+            "the run was begun by another build of the host, {}, and goes on with {}: the results \
+             may differ from those of one build",
+            name(&plan.host),
+            name(&here)
+        ));
+    }
+    Ok(Some(checkpoint))
+}
+
+type Taken = Checkpoint<Content<Results>>;
+
+/// One execution of a plan.
+struct Run<'a> {
+    options: &'a ExecuteOptions,
+    plan: &'a RunPlan,
     found: &'a Found,
     benchmark: Arc<Benchmark>,
-    recorder: &mut Recorder<'a>,
-    ledger: &mut Ledger,
-) -> Result<(), Box<Fault>> {
-    let context = context_of(plan, &benchmark);
-    let mut opener = Opener { options, found, log: recorder.log_path(), opened: 0 };
-    let config = plan.config.clone();
-    let mut scorer = Scorer {
-        benchmark: benchmark.clone(),
-        views: Vec::new(),
-        context,
-        config,
-        seed: plan.seed,
+}
+
+impl<'a> Run<'a> {
+    fn go(
+        &self,
+        checkpoint: Option<Taken>,
+        recorder: &mut Recorder<'a>,
+        ledger: &mut Ledger,
+    ) -> Result<(), Stop> {
+        let Run { options, plan, found, benchmark } = self;
+        if checkpoint.is_none() {
+            recorder.begun();
+        }
+        let context = context_of(plan, benchmark);
+        let mut opener = Opener { options, found, log: recorder.log_path(), opened: 0 };
+        let (views, config, seed) = (Vec::new(), plan.config.clone(), plan.seed);
+        let mut scorer = Scorer { benchmark: benchmark.clone(), views, context, config, seed };
+        let call_fault = |fault| stored_fault(None, fault);
+        let mut port = opener.open(&scorer.create_message()).map_err(call_fault)?;
+        let declaration = declared(port.as_mut()).map_err(call_fault)?;
+        scorer.views = declaration.views.clone();
+        let (world, checkpoint) = self.world(declaration, checkpoint)?;
+        recorder.begin(&world);
+        recorder.scoring = Some((scorer, opener));
+        let mut desk = Desk::new(world, Box::new(log_record));
+        let trained = train(port.as_mut(), &mut desk, (recorder, ledger), checkpoint);
+        if matches!(trained, Err(Stop::Interrupted)) {
+            recorder.interrupted(desk.world.place.step);
+            return trained;
+        }
+        // Asked of a learner that has failed too: one that still answers says what it held.
+        let claimed = claimed(port.as_mut());
+        let state = trained.is_ok().then_some(desk.saved.as_slice());
+        recorder.end(&desk.world, claimed.as_ref().ok().cloned().unwrap_or_default(), state);
+        trained.and(claimed.map(drop).map_err(|fault| call_fault(fault).into()))
+    }
+
+    /// What the host holds at the beginning, or at the checkpoint.
+    fn world(
+        &self,
+        declaration: Declaration,
+        mut checkpoint: Option<Taken>,
+    ) -> Result<(World, Option<Taken>), Box<Fault>> {
+        let Run { plan, benchmark, .. } = self;
+        let refused = |call: &str| {
+            let (call, kind) = (call.to_owned(), "refused".into());
+            move |message| Box::new(Fault { step: None, call, kind, message, ..Fault::default() })
+        };
+        let empty =
+            matches!(plan.memory, None | Some(MemorySize::Samples(0) | MemorySize::Bytes(0)));
+        check_declaration(&declaration, benchmark, !empty).map_err(refused("declare"))?;
+        let planned = memory_of(plan, &declaration, benchmark).map_err(refused("declare"))?;
+        let memory = match &mut checkpoint {
+            Some(taken) => memory_from(taken, planned.as_ref()).map_err(refused("resume"))?,
+            None => planned,
+        };
+        let grants = benchmark.grants(plan.stream.online);
+        let trained = match declaration.wishes.stream {
+            StreamShape::Union => Arc::new(benchmark.union()),
+            StreamShape::Experiences => benchmark.clone(),
+        };
+        Ok((World::new(trained, plan.seed, grants, declaration, memory), checkpoint))
+    }
+}
+
+/// Trains from the beginning, or from the checkpoint on.
+fn train(
+    port: &mut dyn LearnerPort,
+    desk: &mut Desk,
+    (recorder, ledger): (&mut Recorder<'_>, &mut Ledger),
+    checkpoint: Option<Taken>,
+) -> Result<(), Stop> {
+    let Some(mut checkpoint) = checkpoint else {
+        return Trainer::new(port, desk, recorder, ledger).train();
     };
-    let create = scorer.create_message();
-    let refused = |call: &str, message: String| {
-        let (call, kind) = (call.into(), "refused".into());
-        Box::new(Fault { step: None, call, kind, message, ..Fault::default() })
-    };
-    let call_fault = |fault| stored_fault(None, fault);
-    let mut port = opener.open(&create).map_err(call_fault)?;
-    let declaration = declared(port.as_mut()).map_err(call_fault)?;
-    let has_memory =
-        plan.memory.is_some_and(|m| !matches!(m, MemorySize::Samples(0) | MemorySize::Bytes(0)));
-    check_declaration(&declaration, &benchmark, has_memory).map_err(|e| refused("declare", e))?;
-    let memory = memory_of(plan, &declaration, &benchmark).map_err(|e| refused("declare", e))?;
-    scorer.views = declaration.views.clone();
-    let wishes = declaration.wishes;
-    let grants = benchmark.grants(plan.stream.online);
-    let trained = match wishes.stream {
-        StreamShape::Union => Arc::new(benchmark.union()),
-        StreamShape::Experiences => benchmark,
-    };
-    let world = World::new(trained, plan.seed, grants, declaration, memory);
-    recorder.begin(&world);
-    let mut desk = Desk {
-        world,
-        cancelled: Arc::new(AtomicBool::new(false)),
-        saved: Vec::new(),
-        events: Vec::new(),
-        log: Box::new(log_record),
-    };
-    recorder.scoring = Some((scorer, opener));
-    let trained = Trainer::new(port.as_mut(), &mut desk, recorder, ledger).train();
-    // Asked of a learner that has failed too: one that still answers says what it held.
-    let claimed = claimed(port.as_mut());
-    recorder.end(&desk.world, claimed.as_ref().ok().cloned().unwrap_or_default());
-    trained.and(claimed.map(drop).map_err(call_fault))
+    let loaded = load(port, checkpoint.state());
+    let Content { standing, results, .. } = checkpoint.content;
+    recorder.restore(results, standing.place.step, ledger)?;
+    loaded.map_err(|fault| stored_fault(None, fault))?;
+    Trainer::new(port, desk, recorder, ledger).go_on(standing)
 }
 
 /// Makes learners: the one that is trained first, throw-away instances for scoring after it.
@@ -231,13 +344,21 @@ fn benchmark_of(plan: &RunPlan, options: &ExecuteOptions) -> Result<Benchmark, E
     Ok(stream::build(&plan.benchmark, options.data_dir.as_deref(), &settings, plan.seed)?)
 }
 
-/// Refuses a stream that is not the one that was planned.
-fn expect_sha256(benchmark: &Benchmark, planned: &str) -> Result<(), StreamError> {
-    let (planned, found) = (planned.to_owned(), StreamContent::of(benchmark).sha256());
-    match planned == found {
-        true => Ok(()),
-        false => Err(StreamError::NotAsPlanned { planned, found }),
+/// Refuses a stream that is not the one that was planned; where the run goes on, with what differs.
+fn same_stream(
+    found: &StreamContent,
+    plan: &RunPlan,
+    checkpoint: Option<&Taken>,
+) -> Result<(), ExecuteError> {
+    let (planned, found_sha256) = (plan.stream.sha256.clone(), found.sha256());
+    if planned == found_sha256 {
+        return Ok(());
     }
+    if let Some(taken) = checkpoint {
+        let differences = taken.content.stream.differences(found);
+        return Err(ExecuteError::StreamChanged(differences));
+    }
+    Err(StreamError::NotAsPlanned { planned, found: found_sha256 }.into())
 }
 
 /// What a learner of this plan is told about the world.
@@ -275,30 +396,4 @@ fn claimed(port: &mut dyn LearnerPort) -> Result<ResourcesReply, CallFault> {
         location: None,
         last_log: Vec::new(),
     })
-}
-
-/// The memory that a learner with this declaration gets, or why a plan's memory is none for it.
-pub(crate) fn memory_of(
-    plan: &RunPlan,
-    declaration: &Declaration,
-    benchmark: &Benchmark,
-) -> Result<Option<ReplayMemory>, String> {
-    let capacity = match plan.memory {
-        _ if !declaration.uses_the_memory() => return Ok(None),
-        None => return Err("the learner uses a replay memory; give it one with --memory N".into()),
-        Some(MemorySize::Samples(samples)) => Capacity::Samples(samples as usize),
-        Some(MemorySize::Bytes(bytes)) => Capacity::Bytes(bytes),
-    };
-    let policy = plan.policy.unwrap_or(declaration.wishes.policy);
-    if policy == InsertionPolicy::Ring && !benchmark.grants(plan.stream.online).boundaries {
-        return Err(
-            "policy `ring` gives each experience its share of the memory, but boundaries are \
-                    hidden in this scenario; choose another one with --policy"
-                .into(),
-        );
-    }
-    let width = benchmark.input_shape().iter().product();
-    let memory = ReplayMemory::new(capacity, width, &declaration.columns)
-        .and_then(|memory| memory.with_policy(policy, benchmark.experiences.len()));
-    memory.map(Some).map_err(|e| e.to_string())
 }

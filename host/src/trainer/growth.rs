@@ -2,11 +2,14 @@
 
 use perdura_abi::growth::GrowthEvent;
 use perdura_abi::message::EventMsg;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics::adjusted_rand_index;
 use crate::run::{Grouping, Networks};
 
 /// What a learner has said about its groups.
+#[derive(Serialize, Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
 pub struct Growth {
     /// Group of each experience, by the last word that was said in it.
     groups: Vec<Option<u32>>,

@@ -1,10 +1,12 @@
 //! Where the time of a run goes, by the host's own clock.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// What the host does or waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// Loading data and assembling the benchmark.
     Data,
@@ -24,6 +26,8 @@ pub enum Activity {
     Scoring,
     /// Writing results.
     Results,
+    /// Writing checkpoints, with the learner's saving where it is for them alone.
+    Checkpoint,
 }
 
 impl Activity {
@@ -38,12 +42,13 @@ impl Activity {
             Activity::Evaluation => "evaluation",
             Activity::Scoring => "scoring",
             Activity::Results => "results",
+            Activity::Checkpoint => "checkpoint",
         }
     }
 }
 
 /// Seconds per activity.
-#[derive(Default)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     spent: BTreeMap<Activity, Duration>,
 }
@@ -53,8 +58,20 @@ impl Ledger {
     pub fn time<R>(&mut self, activity: Activity, work: impl FnOnce() -> R) -> R {
         let begun = Instant::now();
         let result = work();
-        *self.spent.entry(activity).or_default() += begun.elapsed();
+        self.since(activity, begun);
         result
+    }
+
+    /// Writes down the time since `begun`.
+    pub fn since(&mut self, activity: Activity, begun: Instant) {
+        *self.spent.entry(activity).or_default() += begun.elapsed();
+    }
+
+    /// Takes over what was spent before this process began.
+    pub fn add(&mut self, earlier: &Ledger) {
+        for (activity, spent) in &earlier.spent {
+            *self.spent.entry(*activity).or_default() += *spent;
+        }
     }
 
     /// The ledger, with what no activity accounts for as `host`.
@@ -77,5 +94,16 @@ mod tests {
         ledger.spent.insert(Activity::Stream, Duration::from_millis(250));
         let seconds = ledger.seconds(1.0);
         assert_eq!((seconds["stream"], seconds["host"]), (0.25, 0.75));
+    }
+
+    #[test]
+    fn what_was_spent_earlier_is_added_and_survives_its_file() {
+        let mut ledger = Ledger::default();
+        ledger.spent.insert(Activity::Stream, Duration::from_millis(250));
+        let text = serde_json::to_string(&ledger).unwrap();
+        let earlier: Ledger = serde_json::from_str(&text).unwrap();
+        assert_eq!(earlier, ledger);
+        ledger.add(&earlier);
+        assert_eq!(ledger.seconds(1.0)["stream"], 0.5);
     }
 }

@@ -1,50 +1,73 @@
 //! The training loop: stream -> step -> learner -> report. It knows no method by name.
 //!
 //! ```text
-//! execute: plan -> benchmark, learner, Desk -> train -> summary
-//! train:   for each experience: begin, { batch, draws -> observe -> apply }, end, save -> Scorer
-//!          (without boundaries: begin once, save -> Scorer after every so many steps)
+//! execute: plan -> benchmark, learner, Desk, newest checkpoint -> train, or go on -> summary
+//! train:   for each experience: begin, { point, batch, draws -> observe -> apply }, end, point
+//!          (without boundaries: begin once)
+//! point:   here the run can be left and taken up; views are scored where that is due
 //! ```
 
 mod declaration;
 mod execute;
 mod growth;
+mod keeper;
 mod ledger;
+mod lines;
+mod points;
 mod recorder;
 mod report;
+mod results;
 mod rows;
 mod services;
+mod standing;
 mod world;
 
 use perdura_abi::buffer::MessageBuf;
 use perdura_abi::message::{EpochSource, EventMsg, ExperienceMsg, SeedMsg};
 use perdura_abi::table::Op;
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use crate::rng::{call_seed, keyed, shuffle};
 use crate::run::{After, Fault};
 use crate::stream::epoch_order;
 use crate::worker::{CallFault, LearnerPort};
+use standing::ExperienceSoFar;
 
 pub use declaration::check as check_declaration;
-pub(crate) use execute::memory_of;
-pub use execute::{ExecuteError, ExecuteOptions, context_of, declared, execute, execute_on};
+pub(crate) use declaration::memory_of;
+pub use execute::{Ended, ExecuteError, ExecuteOptions, context_of, declared, execute, execute_on};
+pub use keeper::{Every, ParseEveryError};
 pub use ledger::{Activity, Ledger};
-pub use recorder::{Line, Progress};
+pub use lines::{Line, Progress};
 pub use services::Desk;
+pub use standing::{EpochSoFar, Point, Stage, Standing};
 pub use world::{Item, Place, World};
+
+/// Why training does not go on.
+#[derive(Debug)]
+pub enum Stop {
+    Fault(Box<Fault>),
+    /// The run was asked to end, and can be taken up.
+    Interrupted,
+}
+
+impl From<Box<Fault>> for Stop {
+    fn from(fault: Box<Fault>) -> Stop {
+        Stop::Fault(fault)
+    }
+}
 
 /// What the loop tells while it runs.
 pub trait Observer {
-    /// A point at which views are scored. The learner is not being called.
-    fn score(
+    /// A point at which the run can be left and taken up, and at which views may have to be scored. The learner
+    /// is not being called. Called before every step: must be cheap where nothing is due.
+    fn point(
         &mut self,
-        after: After,
+        point: &Point<'_>,
         port: &mut dyn LearnerPort,
         desk: &mut Desk,
         ledger: &mut Ledger,
-    ) -> Result<(), Box<Fault>>;
+    ) -> Result<(), Stop>;
     fn experience_begun(&mut self, place: &Place, samples: u64);
     fn experience_ended(&mut self, place: &Place, steps: u64, seconds: f64);
     fn epoch_ended(&mut self, place: &Place, steps: u64, means: BTreeMap<String, f64>);
@@ -65,6 +88,8 @@ pub struct Trainer<'a> {
     message: MessageBuf,
     reply: MessageBuf,
     calls: u64,
+    epoch: EpochSoFar,
+    experience: ExperienceSoFar,
 }
 
 impl<'a> Trainer<'a> {
@@ -74,84 +99,139 @@ impl<'a> Trainer<'a> {
         observer: &'a mut dyn Observer,
         ledger: &'a mut Ledger,
     ) -> Self {
-        let epochs = desk.world.benchmark.epochs;
-        let (message, reply) = (MessageBuf::new(), MessageBuf::new());
-        Trainer { port, desk, observer, ledger, epochs, message, reply, calls: 0 }
+        Trainer {
+            epochs: desk.world.benchmark.epochs,
+            port,
+            desk,
+            observer,
+            ledger,
+            message: MessageBuf::new(),
+            reply: MessageBuf::new(),
+            calls: 0,
+            epoch: EpochSoFar::default(),
+            experience: ExperienceSoFar::new(0, 0.0),
+        }
     }
 
     /// Goes through the whole stream.
-    pub fn train(&mut self) -> Result<(), Box<Fault>> {
-        let boundaries = self.desk.world.grants.boundaries;
-        let experiences = self.desk.world.benchmark.experiences.len();
-        self.score(After::Initial)?;
-        for experience in 0..experiences {
-            self.enter(experience as u32);
-            if boundaries || experience == 0 {
-                self.boundary(Op::BEGIN_EXPERIENCE)?;
+    pub fn train(&mut self) -> Result<(), Stop> {
+        self.point(Stage::Start, Some(After::Initial))?;
+        self.experiences(0)
+    }
+
+    /// Goes through the rest of the stream, from where a checkpoint was taken: the learner and the memory are
+    /// those of that moment.
+    pub fn go_on(&mut self, standing: Standing) -> Result<(), Stop> {
+        let Standing { stage, place, calls, host_draws, epoch, .. } = standing;
+        (self.calls, self.epoch) = (calls, epoch);
+        let (steps, seconds) = (standing.experience_steps_before, standing.experience_seconds);
+        self.experience = ExperienceSoFar::new(steps, seconds);
+        let world = &mut self.desk.world;
+        (world.place, world.host_draws) = (place, host_draws);
+        match stage {
+            Stage::Start => return self.train(),
+            Stage::Step => {
+                world.in_experience = true;
+                self.rest_of_epoch(place.epoch, place.step_in_epoch)?;
+                self.rest_of_experience(place.epoch + 1)?;
+                self.leave(place.experience)?;
             }
-            self.experience()?;
-            if boundaries {
-                self.desk.world.place.finished = Some(experience as u32);
-                self.boundary(Op::END_EXPERIENCE)?;
-            }
-            self.desk.world.in_experience = false;
-            let last = experience + 1 == experiences;
-            if last {
-                self.end_of_stream()?;
-            }
-            if boundaries {
-                self.score(After::Experience(experience))?;
-            } else if last {
-                self.score(After::Step(self.desk.world.place.step))?;
-            }
+            Stage::Ended => self.score_at_end(place.experience)?,
+        }
+        self.experiences(place.experience + 1)
+    }
+
+    /// All experiences from this one on.
+    fn experiences(&mut self, first: u32) -> Result<(), Stop> {
+        for experience in first..self.desk.world.benchmark.experiences.len() as u32 {
+            self.enter(experience)?;
+            self.rest_of_experience(0)?;
+            self.leave(experience)?;
         }
         Ok(())
     }
 
-    fn enter(&mut self, experience: u32) {
+    fn enter(&mut self, experience: u32) -> Result<(), Stop> {
         let world = &mut self.desk.world;
         world.in_experience = true;
         world.place.experience = experience;
         world.place.epochs = self.epochs;
         world.place.epoch = 0;
+        let boundaries = world.grants.boundaries;
         if let Some(memory) = &mut world.memory
-            && world.grants.boundaries
+            && boundaries
         {
             memory.mark_boundary();
         }
-    }
-
-    fn experience(&mut self) -> Result<(), Box<Fault>> {
-        let world = &self.desk.world;
-        let (place, index) = (world.place, world.place.experience as usize);
-        let samples = world.benchmark.experiences[index].train.len() as u64;
-        self.observer.experience_begun(&place, samples);
-        let (begun, from) = (Instant::now(), place.step);
-        for epoch in 0..self.epochs {
-            self.epoch(epoch)?;
+        if boundaries || experience == 0 {
+            self.boundary(Op::BEGIN_EXPERIENCE)?;
         }
-        let place = self.desk.world.place;
-        self.observer.experience_ended(&place, place.step - from, begun.elapsed().as_secs_f64());
+        let world = &self.desk.world;
+        let samples = world.benchmark.experiences[experience as usize].train.len() as u64;
+        self.observer.experience_begun(&world.place, samples);
+        self.experience = ExperienceSoFar::new(world.place.step, 0.0);
         Ok(())
     }
 
-    fn epoch(&mut self, epoch: u32) -> Result<(), Box<Fault>> {
-        let order = self.ledger.time(Activity::Stream, || self.desk.world.epoch_items(epoch));
-        let batches: Vec<&[Item]> = self.desk.world.benchmark.batches(&order);
+    /// The epochs from this one on.
+    fn rest_of_experience(&mut self, first: u32) -> Result<(), Stop> {
+        for epoch in first..self.epochs {
+            self.epoch =
+                EpochSoFar { slots: self.desk.world.epoch_slots(), ..EpochSoFar::default() };
+            self.rest_of_epoch(epoch, 0)?;
+        }
+        let (place, seconds) = (self.desk.world.place, self.experience.seconds());
+        let steps = place.step - self.experience.steps_before;
+        self.observer.experience_ended(&place, steps, seconds);
+        Ok(())
+    }
+
+    fn leave(&mut self, experience: u32) -> Result<(), Stop> {
+        if self.desk.world.grants.boundaries {
+            self.desk.world.place.finished = Some(experience);
+            self.boundary(Op::END_EXPERIENCE)?;
+        }
+        self.desk.world.in_experience = false;
+        if self.is_last(experience) {
+            self.end_of_stream()?;
+        }
+        self.score_at_end(experience)
+    }
+
+    /// Where boundaries are hidden only the end of the last experience is one.
+    fn score_at_end(&mut self, experience: u32) -> Result<(), Stop> {
+        let after = match self.desk.world.grants.boundaries {
+            true => After::Experience(experience as usize),
+            false if self.is_last(experience) => After::Step(self.desk.world.place.step),
+            false => return Ok(()),
+        };
+        self.point(Stage::Ended, Some(after))
+    }
+
+    fn is_last(&self, experience: u32) -> bool {
+        experience as usize + 1 == self.desk.world.benchmark.experiences.len()
+    }
+
+    /// The steps of an epoch from this one on.
+    fn rest_of_epoch(&mut self, epoch: u32, first: u64) -> Result<(), Stop> {
+        let slots = self.epoch.slots;
+        let world = &self.desk.world;
+        let order = self.ledger.time(Activity::Stream, || world.epoch_items(epoch, slots));
+        let benchmark = world.benchmark.clone();
+        let batches: Vec<&[Item]> = benchmark.batches(&order);
         let world = &mut self.desk.world;
-        world.epoch_over_memory = order.iter().any(|item| item.slot().is_some());
+        world.epoch_over_memory = slots > 0;
         (world.place.epoch, world.place.steps_per_epoch) = (epoch, batches.len() as u64);
-        let mut sums: BTreeMap<String, (f64, u64)> = BTreeMap::new();
-        for (number, items) in batches.iter().enumerate() {
+        for (number, items) in batches.iter().enumerate().skip(first as usize) {
             self.desk.world.place.step_in_epoch = number as u64;
-            self.score_if_due()?;
+            self.point(Stage::Step, self.score_due())?;
             for (name, value) in self.step(items)? {
-                let sum = sums.entry(name).or_default();
-                (sum.0, sum.1) = (sum.0 + value, sum.1 + 1);
+                self.epoch.sums.entry(name).or_default().add(value);
             }
         }
         self.desk.world.epoch_over_memory = false;
-        let means = sums.into_iter().map(|(name, (sum, n))| (name, sum / n as f64)).collect();
+        let sums = std::mem::take(&mut self.epoch.sums);
+        let means = sums.into_iter().map(|(name, sum)| (name, sum.mean())).collect();
         self.observer.epoch_ended(&self.desk.world.place, batches.len() as u64, means);
         Ok(())
     }
@@ -195,17 +275,17 @@ impl<'a> Trainer<'a> {
 
     /// Where boundaries are hidden, scores come at fixed steps: at a boundary they would tell it. The
     /// step after which the stream ends is scored once, at its end.
-    fn score_if_due(&mut self) -> Result<(), Box<Fault>> {
+    fn score_due(&self) -> Option<After> {
         let world = &self.desk.world;
         let step = world.place.step;
-        match world.benchmark.score_every {
-            Some(every) if step > 0 && step.is_multiple_of(every) => self.score(After::Step(step)),
-            _ => Ok(()),
-        }
+        let every = world.benchmark.score_every?;
+        (step > 0 && step.is_multiple_of(every)).then_some(After::Step(step))
     }
 
-    fn score(&mut self, after: After) -> Result<(), Box<Fault>> {
-        self.observer.score(after, self.port, self.desk, self.ledger)
+    fn point(&mut self, stage: Stage, score: Option<After>) -> Result<(), Stop> {
+        let Trainer { calls, epoch, experience, .. } = self;
+        let point = Point { stage, score, calls: *calls, epoch, experience };
+        self.observer.point(&point, self.port, self.desk, self.ledger)
     }
 
     fn call(&mut self, op: Op, activity: Activity) -> Result<(), Box<Fault>> {
@@ -239,16 +319,24 @@ pub fn stored_fault(step: Option<u64>, fault: CallFault) -> Box<Fault> {
 }
 
 impl World {
-    /// What an epoch goes over, in order.
-    fn epoch_items(&self, epoch: u32) -> Vec<Item> {
+    /// Slots of the memory that an epoch would go over if it began now.
+    fn epoch_slots(&self) -> u32 {
+        match (self.declaration.wishes.epoch_source, &self.memory) {
+            (EpochSource::ExperienceAndMemory, Some(memory)) => memory.len() as u32,
+            _ => 0,
+        }
+    }
+
+    /// What an epoch goes over, in order: the experience, and the first so many slots of the memory.
+    fn epoch_items(&self, epoch: u32, slots: u32) -> Vec<Item> {
         let experience = self.place.experience;
         let train = |index| Item::Train { experience, index };
         let own = epoch_order(&self.benchmark, experience as usize, epoch, self.seed);
         let mut items: Vec<Item> = own.into_iter().map(train).collect();
         if self.declaration.wishes.epoch_source == EpochSource::ExperienceAndMemory
-            && let Some(memory) = &self.memory
+            && self.memory.is_some()
         {
-            items.extend((0..memory.len() as u32).map(Item::Slot));
+            items.extend((0..slots).map(Item::Slot));
             let key = [u64::from(experience), u64::from(epoch)];
             shuffle(&mut keyed(self.seed, "epoch-order/with-memory", &key), &mut items);
         }
@@ -284,11 +372,11 @@ impl World {
     fn steps_per_epoch(&self) -> u64 {
         let experience = self.place.experience as usize;
         let own = self.benchmark.experiences[experience].train.len();
-        let held = match (self.declaration.wishes.epoch_source, &self.memory) {
-            (EpochSource::ExperienceAndMemory, Some(memory)) => memory.len(),
+        let held = match self.declaration.wishes.epoch_source {
+            EpochSource::ExperienceAndMemory if self.memory.is_some() => self.epoch_slots(),
             _ => return self.benchmark.steps_per_epoch(experience),
         };
-        let (samples, batch) = ((own + held) as u64, u64::from(self.benchmark.batch));
+        let (samples, batch) = (own as u64 + u64::from(held), u64::from(self.benchmark.batch));
         if self.benchmark.drop_last { samples / batch } else { samples.div_ceil(batch) }
     }
 }

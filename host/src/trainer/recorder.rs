@@ -1,89 +1,30 @@
 //! Writes a run down while it goes on: events, predictions, matrices, and at the end summary and resources.
 
-use perdura_abi::buffer::MessageBuf;
 use perdura_abi::message::{EventMsg, ResourcesReply, StreamShape};
-use perdura_abi::table::Op;
-use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use super::execute::Opener;
 use super::growth::Growth;
+use super::keeper::Keeper;
 use super::ledger::{Activity, Ledger};
+use super::lines::{Lines, Progress};
+use super::points::results_fault;
+use super::results::Results;
+use super::standing::Point;
 use super::world::{Place, World};
-use super::{Desk, Observer, fault_of};
+use super::{Desk, Observer, Stop};
 use crate::metrics::AccuracyMatrix;
 use crate::run::{
-    After, Event, EventKind, Fault, LearnerEvent, Machine, Metrics, Outcome, Predictions,
-    Resources, RunError, RunFolder, RunPlan, Summary, ViewSummary, utc_text,
+    After, EventKind, Fault, LearnerEvent, Machine, Metrics, Outcome, Predictions, Resources,
+    RunError, RunPlan, Summary, ViewSummary, utc_text,
 };
-use crate::score::{
-    Around, Row, ScoreFault, Scorer, StreamFacts, accuracy_row, scenarios_of, summarise,
-};
+use crate::score::{Row, Scorer, StreamFacts, accuracy_row, scenarios_of, summarise};
 use crate::stream::{Benchmark, Scenario};
 use crate::worker::{LearnerPort, Tier, Usage};
-
-/// A line on the standard output of a run's process.
-#[derive(Serialize, Deserialize, Clone, Debug)]
-#[serde(untagged)]
-pub enum Line {
-    Event(Event),
-    Progress(Progress),
-}
-
-/// How far a run has come.
-#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-pub struct Progress {
-    pub step: u64,
-    pub steps: u64,
-    pub experience: u32,
-    pub experiences: u32,
-    pub steps_per_second: f64,
-}
-
-/// Least time between two progress lines.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-
-/// Where events go: the folder of the run, and standard output for the host that waits for it.
-pub struct Lines {
-    folder: RunFolder,
-    begun: Instant,
-    told: Option<Instant>,
-    tell: bool,
-}
-
-impl Lines {
-    pub fn new(folder: RunFolder, tell: bool) -> Self {
-        Lines { folder, begun: Instant::now(), told: None, tell }
-    }
-
-    fn event(&mut self, what: EventKind) {
-        let event = Event { at_ms: self.begun.elapsed().as_millis() as u64, what };
-        if let Err(error) = self.folder.append_event(&event) {
-            // Events are a convenience: the summary is what must not be lost.
-            tracing::warn!("event not written: {error}");
-        }
-        self.print(&Line::Event(event));
-    }
-
-    fn progress(&mut self, progress: impl FnOnce() -> Progress) {
-        if self.tell && self.told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY) {
-            self.told = Some(Instant::now());
-            self.print(&Line::Progress(progress()));
-        }
-    }
-
-    fn print(&self, line: &Line) {
-        if self.tell {
-            let text = serde_json::to_string(line).expect("lines are plain data");
-            // Nobody has to listen.
-            let _ = writeln!(std::io::stdout().lock(), "{text}");
-        }
-    }
-}
 
 /// Accuracies of one view in one scenario, as they come in.
 struct Scores {
@@ -94,30 +35,42 @@ struct Scores {
 
 /// Records one run.
 pub struct Recorder<'a> {
-    lines: Lines,
-    benchmark: Arc<Benchmark>,
+    pub(super) lines: Lines,
+    pub(super) benchmark: Arc<Benchmark>,
     tier: Tier,
+    pub(super) keeper: Keeper,
     /// Set once the learner has declared its views.
     pub scoring: Option<(Scorer, Opener<'a>)>,
-    summary: Summary,
+    pub(super) summary: Summary,
     growth: Growth,
-    union: bool,
+    pub(super) union: bool,
     steps: u64,
     scores: Vec<Scores>,
-    last: BTreeMap<usize, Predictions>,
+    last: BTreeMap<usize, (After, Predictions)>,
     steps_per_second: Vec<Option<f64>>,
     peak_pss_bytes: Option<u64>,
+    started: String,
+    /// CPU seconds of earlier processes of the run.
+    cpu_seconds_before: f64,
+    /// Step at which this process began.
+    first_step: u64,
+    resumed: u32,
 }
 
 impl<'a> Recorder<'a> {
-    pub fn new(mut lines: Lines, plan: &RunPlan, benchmark: Arc<Benchmark>, tier: Tier) -> Self {
-        lines.event(EventKind::RunBegun);
+    pub fn new(
+        lines: Lines,
+        keeper: Keeper,
+        plan: &RunPlan,
+        (benchmark, tier): (Arc<Benchmark>, Tier),
+    ) -> Self {
         let summary = Summary::empty(plan, Outcome::Finished);
         let experiences = benchmark.experiences.len();
         Recorder {
             lines,
             benchmark,
             tier,
+            keeper,
             scoring: None,
             summary,
             growth: Growth::new(experiences),
@@ -127,7 +80,16 @@ impl<'a> Recorder<'a> {
             last: BTreeMap::new(),
             steps_per_second: vec![None; experiences],
             peak_pss_bytes: None,
+            started: utc_text(SystemTime::now()),
+            cpu_seconds_before: 0.0,
+            first_step: 0,
+            resumed: 0,
         }
+    }
+
+    /// The run begins.
+    pub fn begun(&mut self) {
+        self.lines.event(EventKind::RunBegun);
     }
 
     pub fn log_path(&self) -> PathBuf {
@@ -167,20 +129,69 @@ impl<'a> Recorder<'a> {
         self.summary.views = views.map(empty).collect();
     }
 
-    /// The learner is done, or has failed.
-    pub fn end(&mut self, world: &World, claimed: ResourcesReply) {
+    /// The run goes on after `step` steps with what was recorded before; [`begin`](Recorder::begin) was called.
+    pub fn restore(
+        &mut self,
+        results: Results,
+        step: u64,
+        ledger: &mut Ledger,
+    ) -> Result<(), Box<Fault>> {
+        for (view, after) in results.last {
+            let name = &results.summary.views[view].view;
+            let predictions = self.lines.folder.predictions(after, name).map_err(results_fault)?;
+            self.last.insert(view, (after, predictions));
+        }
+        for (scores, matrix) in self.scores.iter_mut().zip(results.matrices) {
+            scores.matrix = matrix;
+        }
+        (self.summary, self.growth) = (results.summary, results.growth);
+        (self.steps_per_second, self.peak_pss_bytes) =
+            (results.steps_per_second, results.peak_pss_bytes);
+        (self.started, self.cpu_seconds_before) = (results.started, results.cpu_seconds);
+        (self.first_step, self.resumed) = (step, results.resumed + 1);
+        ledger.add(&results.ledger);
+        self.lines.event(EventKind::RunResumed { step });
+        Ok(())
+    }
+
+    pub(super) fn results(&self, ledger: &Ledger) -> Result<Results, RunError> {
+        Ok(Results {
+            summary: self.summary.clone(),
+            growth: self.growth.clone(),
+            matrices: self.scores.iter().map(|scores| scores.matrix.clone()).collect(),
+            last: self.last.iter().map(|(view, (after, _))| (*view, *after)).collect(),
+            steps_per_second: self.steps_per_second.clone(),
+            peak_pss_bytes: self.peak_pss_bytes,
+            spent: self.lines.spent(),
+            cpu_seconds: self.cpu_seconds(),
+            ledger: ledger.clone(),
+            started: self.started.clone(),
+            resumed: self.resumed,
+            events_bytes: self.lines.folder.events_bytes(),
+            predictions: self.lines.folder.prediction_files()?,
+        })
+    }
+
+    fn cpu_seconds(&self) -> f64 {
+        self.cpu_seconds_before + cpu_seconds_with_children()
+    }
+
+    /// The learner is done, or has failed. `state` is what it saved at the end of the stream.
+    pub fn end(&mut self, world: &World, claimed: ResourcesReply, state: Option<&[u8]>) {
+        let digest = |state| Sha256::digest(state).iter().map(|b| format!("{b:02x}")).collect();
+        self.summary.state_sha256 = state.map(digest);
         self.summary.steps = world.place.step;
         self.summary.memory_bytes = world.memory.as_ref().map_or(0, |m| m.bytes());
         self.summary.claimed_bytes = claimed.bytes;
     }
 
-    /// Writes summary and resources.
-    pub fn finish(
-        &mut self,
-        outcome: Outcome,
-        ledger: &Ledger,
-        started: SystemTime,
-    ) -> Result<(), RunError> {
+    /// The run was asked to end: it can be taken up after so many steps.
+    pub fn interrupted(&mut self, step: u64) {
+        self.lines.event(EventKind::RunInterrupted { step });
+    }
+
+    /// Writes summary and resources. A finished run needs no checkpoints.
+    pub fn finish(&mut self, outcome: Outcome, ledger: &Ledger) -> Result<(), RunError> {
         match &outcome {
             Outcome::Finished => {
                 self.lines.event(EventKind::RunFinished { steps: self.summary.steps })
@@ -196,7 +207,7 @@ impl<'a> Recorder<'a> {
         summary.growth = self.growth.networks();
         let facts = StreamFacts::of(&self.benchmark);
         for Scores { view, scenario, matrix } in std::mem::take(&mut self.scores) {
-            let last = self.last.get(&view);
+            let last = self.last.get(&view).map(|(_, predictions)| predictions);
             let mut scores = summarise(&facts, scenario, matrix, last);
             // The last row of a stream that broke off is not its end.
             if summary.scored_after_steps.is_some() && summary.outcome != Outcome::Finished {
@@ -204,22 +215,29 @@ impl<'a> Recorder<'a> {
             }
             summary.views[view].scenarios.push(scores);
         }
-        let seconds = started.elapsed().unwrap_or_default().as_secs_f64();
+        let seconds = self.lines.spent().as_secs_f64();
         let resources = Resources {
             format: Resources::FORMAT,
             seconds,
-            cpu_seconds: cpu_seconds_with_children(),
+            cpu_seconds: self.cpu_seconds(),
             peak_pss_bytes: self.peak_pss_bytes,
             tier: self.tier.name().into(),
             machine: Machine::here(),
-            started: utc_text(started),
+            started: self.started.clone(),
             ledger: ledger.seconds(seconds),
             steps_per_second: std::mem::take(&mut self.steps_per_second),
+            resumed: self.resumed,
         };
-        self.lines.folder.finish(&summary, &resources)
+        self.lines.folder.finish(&summary, &resources)?;
+        if summary.outcome == Outcome::Finished
+            && let Err(error) = self.keeper.remove()
+        {
+            tracing::warn!("checkpoints are left: {error}");
+        }
+        Ok(())
     }
 
-    fn record(
+    pub(super) fn record(
         &mut self,
         after: After,
         view: usize,
@@ -253,13 +271,13 @@ impl<'a> Recorder<'a> {
             }
         }
         match predictions {
-            Some(predictions) => self.last.insert(view, predictions),
+            Some(predictions) => self.last.insert(view, (after, predictions)),
             None => self.last.remove(&view),
         };
         Ok(())
     }
 
-    fn watch_memory(&mut self, ports: &[&dyn LearnerPort]) {
+    pub(super) fn watch_memory(&mut self, ports: &[&dyn LearnerPort]) {
         let own = Usage::of(std::process::id()).map(|u| u.pss_bytes);
         let others = ports.iter().filter(|p| p.tier() != Tier::InProcess);
         let others: u64 = others.filter_map(|p| p.usage()).map(|u| u.pss_bytes).sum();
@@ -269,46 +287,34 @@ impl<'a> Recorder<'a> {
 }
 
 impl Observer for Recorder<'_> {
-    fn score(
+    fn point(
         &mut self,
-        after: After,
+        point: &Point<'_>,
         port: &mut dyn LearnerPort,
         desk: &mut Desk,
         ledger: &mut Ledger,
-    ) -> Result<(), Box<Fault>> {
-        // The union ends where the last experience does.
-        let after = match after {
-            After::Experience(_) if self.union => {
-                After::Experience(self.benchmark.experiences.len() - 1)
-            }
-            after => after,
-        };
-        if let (After::Step(step), Some(steps)) = (after, &mut self.summary.scored_after_steps) {
-            steps.push(step);
+    ) -> Result<(), Stop> {
+        let (step, leave) = (desk.world.place.step, self.keeper.interrupt().asked());
+        let score = point.score.filter(|_| !leave);
+        if score.is_some() {
+            ledger.time(Activity::Save, || Self::save(port, desk))?;
         }
-        desk.saved.clear();
-        let mut reply = MessageBuf::new();
-        ledger
-            .time(Activity::Save, || port.call(Op::SAVE, &MessageBuf::new(), desk, &mut reply))
-            .map_err(|fault| fault_of(&desk.world, Op::SAVE, fault))?;
-        let state = std::mem::take(&mut desk.saved);
-        self.summary.state_bytes = state.len() as u64;
-        let (scorer, mut opener) = self.scoring.take().expect("views are declared before training");
-        let scored = {
-            let mut open = |create: &_| opener.open(create);
-            let mut look = |scored: &dyn LearnerPort| {
-                let others: &[&dyn LearnerPort] = &[&*port, scored];
-                self.watch_memory(others);
-            };
-            let around = Around { open: &mut open, look: &mut look, ledger: &mut *ledger };
-            scorer.score(&state, after, around)
-        };
-        self.scoring = Some((scorer, opener));
-        desk.saved = state;
-        for view in scored.map_err(score_fault)? {
-            let written =
-                ledger.time(Activity::Results, || self.record(after, view.view, view.predictions));
-            written.map_err(results_fault)?;
+        if self.keeper.is_due(point.stage, step) {
+            match score {
+                // One state serves checkpoint and scores.
+                Some(_) => self.keep(point, None, desk, ledger)?,
+                None => self.keep(point, Some(port), desk, ledger)?,
+            }
+        }
+        if leave {
+            return Err(Stop::Interrupted);
+        }
+        let Some(after) = score else { return Ok(()) };
+        if !self.score(after, port, desk, ledger)? {
+            if self.keeper.is_due(point.stage, step) {
+                self.keep(point, None, desk, ledger)?;
+            }
+            return Err(Stop::Interrupted);
         }
         Ok(())
     }
@@ -343,30 +349,15 @@ impl Observer for Recorder<'_> {
 
     fn step_ended(&mut self, place: &Place) {
         let (steps, experiences) = (self.steps, self.benchmark.experiences.len() as u32);
-        let begun = self.lines.begun;
+        let (begun, first_step) = (self.lines.begun, self.first_step);
         self.lines.progress(|| Progress {
             step: place.step,
             steps,
             experience: place.experience,
             experiences,
-            steps_per_second: place.step as f64 / begun.elapsed().as_secs_f64(),
+            steps_per_second: (place.step - first_step) as f64 / begun.elapsed().as_secs_f64(),
         });
     }
-}
-
-fn score_fault(fault: ScoreFault) -> Box<Fault> {
-    match fault {
-        ScoreFault::Call(fault) => super::stored_fault(None, fault),
-        ScoreFault::Answer { .. } => {
-            let (call, kind) = ("predict".into(), "answer".into());
-            Box::new(Fault { call, kind, message: fault.to_string(), ..Fault::default() })
-        }
-    }
-}
-
-fn results_fault(error: RunError) -> Box<Fault> {
-    let (call, kind) = ("results".into(), "host".into());
-    Box::new(Fault { call, kind, message: error.to_string(), ..Fault::default() })
 }
 
 /// User and system time of this process and of the workers that have ended, in steps of 10 ms.

@@ -18,6 +18,7 @@ use super::rows::{Key, Wanted};
 use super::world::{Item, Iteration, World};
 use crate::memory::SampleBuf;
 use crate::rng::{keyed, shuffle};
+use crate::run::CheckpointWriter;
 use crate::worker::HostServices;
 
 /// The world behind a desk at which the learner asks.
@@ -27,6 +28,8 @@ pub struct Desk {
     pub cancelled: Arc<AtomicBool>,
     /// The state that the learner is saving.
     pub saved: Vec<u8>,
+    /// Where it goes instead while a checkpoint is written.
+    pub checkpoint: Option<CheckpointWriter>,
     /// Events of the call that is going on, in order.
     pub events: Vec<EventMsg>,
     /// Receives the learner's log records.
@@ -62,7 +65,10 @@ impl HostServices for Desk {
             }
             HostOp::WRITE_STATE => {
                 let piece = message.tensors.first().ok_or_else(|| refuse("no piece of state"))?;
-                self.saved.extend_from_slice(piece.data.as_slice());
+                match &mut self.checkpoint {
+                    Some(checkpoint) => checkpoint.put(piece.data.as_slice()),
+                    None => self.saved.extend_from_slice(piece.data.as_slice()),
+                }
                 Ok(())
             }
             HostOp::REPORT_EVENT => {
@@ -82,6 +88,18 @@ impl HostServices for Desk {
 }
 
 impl Desk {
+    /// A desk before the first call.
+    pub fn new(world: World, log: Box<dyn FnMut(&LogMsg) + Send>) -> Desk {
+        Desk {
+            world,
+            cancelled: Arc::default(),
+            saved: Vec::new(),
+            checkpoint: None,
+            events: Vec::new(),
+            log,
+        }
+    }
+
     fn draw(&mut self, request: &Request, answer: &mut MessageBuf) -> Result<(), AbiError> {
         self.world.check_request(request).map_err(refuse)?;
         let number = self.world.host_draws;

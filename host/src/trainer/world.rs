@@ -2,6 +2,7 @@
 //! Everything that a learner sees of data is made from this.
 
 use perdura_abi::message::{Declaration, Grants, Source};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::memory::{Now, ReplayMemory};
@@ -27,7 +28,8 @@ impl Item {
 }
 
 /// Where the stream stands. Counts start at zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
 pub struct Place {
     pub experience: u32,
     /// The experience that ended last.

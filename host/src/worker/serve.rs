@@ -30,7 +30,8 @@ pub const NO_HOST: i32 = 2;
 /// act is to give up what the host's greeting says. Leaves by `_exit`: destructors and exit
 /// handlers of what a plugin brought along are known to crash and must not change the outcome.
 pub fn run(open: impl FnOnce(&Path) -> Result<PluginRootRef, String>) -> ! {
-    let status = match take_socket() {
+    let ready = crate::interrupt::leave_to_the_host().map_err(|e| format!("signals: {e}"));
+    let status = match ready.and_then(|()| take_socket()) {
         Ok(socket) => serve(socket, open),
         Err(reason) => {
             eprintln!("error: {reason}");

@@ -3,12 +3,14 @@
 
 use perdura::augment::{SslAugment, TrainAugment};
 use perdura::data::{DataPair, Dataset, ImageShape};
+use perdura::interrupt::Interrupt;
 use perdura::memory::{Capacity, ReplayMemory};
-use perdura::run::{After, Fault};
-use perdura::score::{Around, Scorer, ViewPredictions};
+use perdura::run::After;
+use perdura::score::{Around, Scorer, ViewPredictions, load};
 use perdura::stream::{Benchmark, Construction, Recipe, Scenario, StreamOptions};
 use perdura::trainer::{
-    Desk, Ledger, Observer, Place, Trainer, World, check_declaration, declared,
+    Desk, Ledger, Observer, Place, Point, Standing, Stop, Trainer, World, check_declaration,
+    declared,
 };
 use perdura::worker::{LearnerPort, NoServices, in_process};
 use perdura_abi::message::{ContextMsg, CreateMsg, EventMsg};
@@ -155,6 +157,8 @@ pub struct Setup {
     pub scenario: Scenario,
     pub epochs: u32,
     pub memory: Option<usize>,
+    /// What the toy wishes, if `None`.
+    pub policy: Option<InsertionPolicy>,
     pub online: bool,
     /// Crops at random and offers self-supervised views, so that augmented inputs differ.
     pub augment: bool,
@@ -170,11 +174,12 @@ impl Default for Setup {
         let (online, augment, validation, seed) = (false, false, 0.0, 0);
         let (scenario, epochs, memory) = (Scenario::ClassIl, 1, None);
         let construction = Construction::Split { experiences: 3 };
-        let score_every = None;
+        let (score_every, policy) = (None, None);
         Setup {
             scenario,
             epochs,
             memory,
+            policy,
             online,
             augment,
             validation,
@@ -213,6 +218,14 @@ impl Setup {
 
     /// A whole run; the message of what ended it early is the error.
     pub fn run<T: Toy>(&self) -> Result<Ran, String> {
+        match self.run_from::<T>(None, usize::MAX)? {
+            End::Ran(ran) => Ok(*ran),
+            End::Left(_) => unreachable!("there are fewer points"),
+        }
+    }
+
+    /// A run from the beginning or from where one was left, to its end or to the so many-th point.
+    pub fn run_from<T: Toy>(&self, from: Option<Left>, leave_at: usize) -> Result<End, String> {
         JOURNAL.take();
         let benchmark = Arc::new(self.benchmark());
         let grants = benchmark.grants(self.online);
@@ -231,29 +244,50 @@ impl Setup {
         check_declaration(&declaration, &benchmark, self.memory.is_some())?;
         scorer.views = declaration.views.clone();
         let width = benchmark.input_shape().iter().product();
+        let policy = self.policy.unwrap_or(declaration.wishes.policy);
         let memory = self.memory.map(|samples| {
             ReplayMemory::new(Capacity::Samples(samples), width, &declaration.columns)
-                .and_then(|m| m.with_policy(declaration.wishes.policy, benchmark.experiences.len()))
+                .and_then(|m| m.with_policy(policy, benchmark.experiences.len()))
                 .unwrap()
         });
         let world = World::new(benchmark, self.seed, grants, declaration, memory);
-        let mut desk = Desk {
-            world,
-            cancelled: Arc::default(),
-            saved: Vec::new(),
-            events: Vec::new(),
-            log: Box::new(|_| {}),
-        };
+        let mut desk = Desk::new(world, Box::new(|_| {}));
         let scoring: fn(&CreateMsg) -> Box<dyn LearnerPort> = open::<T>;
-        let mut watcher = Watcher { scorer, scoring, scores: Vec::new(), events: Vec::new() };
+        let (scores, events) = (Vec::new(), Vec::new());
+        let (left, points) = (None, 0);
+        let mut watcher = Watcher { scorer, scoring, scores, events, leave_at, left, points };
         let mut ledger = Ledger::default();
-        Trainer::new(&mut *port, &mut desk, &mut watcher, &mut ledger)
-            .train()
-            .map_err(|fault| fault.message)?;
-        let Watcher { scores, events, .. } = watcher;
+        let ended = match from {
+            None => Trainer::new(&mut *port, &mut desk, &mut watcher, &mut ledger).train(),
+            Some(Left { standing, state, memory, .. }) => {
+                load(&mut *port, &state[..]).unwrap();
+                desk.world.memory = memory;
+                Trainer::new(&mut *port, &mut desk, &mut watcher, &mut ledger).go_on(standing)
+            }
+        };
         let Journal { rows, said } = JOURNAL.take();
-        Ok(Ran { rows, said, memory: desk.world.memory, scores, events })
+        let Watcher { scores, events, left, .. } = watcher;
+        match ended {
+            Ok(()) => {}
+            Err(Stop::Interrupted) => {
+                let (standing, state) = left.expect("set where it is left");
+                let memory = desk.world.memory.as_ref().map(stored);
+                let left = Left { standing, state, memory, rows, scores, events };
+                return Ok(End::Left(Box::new(left)));
+            }
+            Err(Stop::Fault(fault)) => return Err(fault.message),
+        }
+        let (memory, state) = (desk.world.memory, desk.saved);
+        Ok(End::Ran(Box::new(Ran { rows, said, memory, state, scores, events })))
     }
+}
+
+/// The memory as a checkpoint brings it back.
+fn stored(memory: &ReplayMemory) -> ReplayMemory {
+    let head = serde_json::to_string(&memory.head()).unwrap();
+    let lists = memory.sections().into_iter().map(|(name, bytes)| (name, bytes.to_vec()));
+    let head = serde_json::from_str(&head).unwrap();
+    ReplayMemory::from_sections(&head, lists.collect()).unwrap()
 }
 
 fn open<T: Toy>(create: &CreateMsg) -> Box<dyn LearnerPort> {
@@ -283,11 +317,31 @@ pub fn uids_of(experience: u32) -> Vec<u64> {
     (0..3 * SAMPLES as u64).filter(|&uid| experience_of(uid) == experience).collect()
 }
 
+/// How a run ended that was to be left somewhere.
+pub enum End {
+    /// It was over before.
+    Ran(Box<Ran>),
+    Left(Box<Left>),
+}
+
+/// A run that was left, as a checkpoint has it; and what had been seen until then.
+#[derive(Clone)]
+pub struct Left {
+    standing: Standing,
+    state: Vec<u8>,
+    memory: Option<ReplayMemory>,
+    pub rows: Vec<(String, Seen)>,
+    pub scores: Vec<(After, Vec<ViewPredictions>)>,
+    pub events: Vec<(u64, EventMsg)>,
+}
+
 /// What a run left behind.
 pub struct Ran {
-    rows: Vec<(String, Seen)>,
+    pub rows: Vec<(String, Seen)>,
     said: Vec<(String, String)>,
     pub memory: Option<ReplayMemory>,
+    /// The learner's state at the end.
+    pub state: Vec<u8>,
     pub scores: Vec<(After, Vec<ViewPredictions>)>,
     pub events: Vec<(u64, EventMsg)>,
 }
@@ -314,20 +368,36 @@ struct Watcher {
     scoring: fn(&CreateMsg) -> Box<dyn LearnerPort>,
     scores: Vec<(After, Vec<ViewPredictions>)>,
     events: Vec<(u64, EventMsg)>,
+    leave_at: usize,
+    points: usize,
+    /// What a checkpoint would hold, where the run was left.
+    left: Option<(Standing, Vec<u8>)>,
 }
 
 impl Observer for Watcher {
-    fn score(
+    fn point(
         &mut self,
-        after: After,
+        point: &Point<'_>,
         port: &mut dyn LearnerPort,
         desk: &mut Desk,
         ledger: &mut Ledger,
-    ) -> Result<(), Box<Fault>> {
+    ) -> Result<(), Stop> {
+        let leave = self.points == self.leave_at;
+        self.points += 1;
+        if !leave && point.score.is_none() {
+            return Ok(());
+        }
         desk.saved.clear();
         port.call(Op::SAVE, &MessageBuf::new(), desk, &mut MessageBuf::new()).unwrap();
+        if leave {
+            let standing = serde_json::to_string(&point.standing(&desk.world)).unwrap();
+            self.left = Some((serde_json::from_str(&standing).unwrap(), desk.saved.clone()));
+            return Err(Stop::Interrupted);
+        }
+        let after = point.score.expect("or it was left");
         let mut open = |create: &CreateMsg| Ok((self.scoring)(create));
-        let around = Around { open: &mut open, look: &mut |_| {}, ledger };
+        let interrupt = &Interrupt::never();
+        let around = Around { open: &mut open, look: &mut |_| {}, interrupt, ledger };
         let scored = self.scorer.score(&desk.saved, after, around).unwrap();
         self.scores.push((after, scored));
         Ok(())

@@ -9,6 +9,7 @@ mod groups;
 mod guards;
 mod harness;
 mod replay;
+mod resume;
 mod stages;
 mod validation;
 mod views;
