@@ -14,12 +14,14 @@
 //!    hyper-parameters.
 //!
 //! [`interrupt`] hears when a process is to end; what a run needs to go on later is in its checkpoints.
-//! [`reproduce`] knows published results and when ours count as the same.
+//! [`reproduce`] knows published results and when ours count as the same; [`mod@check`] holds a plugin to
+//! what the trait promises, before anything is trained.
 //!
 //! Data flow one way: stream -> step -> learner -> report -> results. `examples/embed-host` shows how a
 //! program uses the host as a library.
 
 pub mod augment;
+pub mod check;
 pub mod cli;
 pub mod compare;
 pub mod data;
@@ -44,12 +46,20 @@ pub mod tune;
 pub mod worker;
 
 /// Turns this process into a worker if the host started it as one. A program that embeds the host calls
-/// this first in `main`: a worker is the same program again, with the one argument `worker`.
+/// this first in `main`: a worker is the same program again, with the one argument `worker`, and so is the
+/// process in which a check drops a learner.
 pub fn serve_if_worker() {
     if std::env::args_os().skip(1).eq(["worker"]) {
         worker::run(|file| {
             data::forget_digits().map_err(|error| format!("the bundled digits stay: {error}"))?;
             plugin::open_checked(file).map_err(|error| error.to_string())
         })
+    }
+    if std::env::args_os().skip(1).eq([check::FAREWELL_ARGUMENT]) {
+        if let Err(reason) = check::farewell_child() {
+            eprintln!("error: {reason}");
+            std::process::exit(2);
+        }
+        std::process::exit(0);
     }
 }

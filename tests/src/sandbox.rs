@@ -90,7 +90,12 @@ impl Sandbox {
         answer_of(command)
     }
 
-    /// Processes of this sandbox that still run.
+    /// Numbers and command lines of the processes of this sandbox that still run.
+    pub fn members(&self) -> Vec<(u32, String)> {
+        numbered_processes_of(self.folder.path())
+    }
+
+    /// Command lines of the processes of this sandbox that still run.
     pub fn processes(&self) -> Vec<String> {
         processes_of(self.folder.path())
     }

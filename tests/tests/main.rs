@@ -2,18 +2,21 @@
 //! One program, so that everything is linked once.
 
 mod cheaters;
+mod check;
 mod cli;
 mod data_files;
 mod determinism;
 mod dualnet_images;
 mod faults;
 mod fetch;
+mod fuzz;
 mod golden;
 mod golden_dualnet;
 mod growth;
 mod image_folders;
 mod journey;
 mod languages;
+mod kill;
 mod loading;
 #[path = "../golden/reader.rs"]
 #[allow(dead_code)] // parts of it serve the tests of the methods themselves

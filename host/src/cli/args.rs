@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 use super::result_args::{MetricsCommand, ReportArgs, RunsArgs, TuneArgs};
+use crate::check::Level;
 
 /// Runs continual-learning methods on equal terms and compares them.
 #[derive(Parser, Debug)]
@@ -12,6 +13,7 @@ use super::result_args::{MetricsCommand, ReportArgs, RunsArgs, TuneArgs};
     after_help = "Exit codes: 0 all went well; 1 a run failed, its results so far are kept; \
     2 the input was refused and nothing was started; 75 interrupted by SIGINT or SIGTERM, to be gone on with. \
     `benchmarks diff`: 1 the streams differ. \
+    `plugins check`: 1 a property was found broken. \
     `reproduce`: 1 the row did not come out the same."
 )]
 pub struct Cli {
@@ -329,6 +331,8 @@ pub enum PluginsCommand {
     List(PluginListArgs),
     /// Show what a plugin says about itself: hyper-parameters, presets, views.
     Info(PluginInfoArgs),
+    /// Check what a plugin promises: seeds, states, odd data, resources, and how it behaves in its process.
+    Check(PluginCheckArgs),
     /// Write a plugin crate that builds and runs at once.
     New(PluginNewArgs),
     /// Build a plugin crate and install it where the host finds it.
@@ -371,6 +375,42 @@ pub struct PluginTrustArgs {
     /// The list to write; by default `trust.lock` in the working folder if it is there, else the user's.
     #[arg(long, value_name = "FILE")]
     pub trust_lock: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct PluginCheckArgs {
+    /// Method or file.
+    #[arg(required_unless_present = "list")]
+    pub target: Option<String>,
+    /// A plugin file; repeatable.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+    /// Show all checks and run nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// How much is asked.
+    #[arg(long, default_value = "standard")]
+    pub level: Level,
+    /// Names of checks, separated by commas; of any level.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub only: Vec<String>,
+    /// Hyper-parameter, as `key=value`; repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of data, order and learners.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Seconds that one call may take.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    pub deadline: f64,
+    /// Checks at the same time.
+    #[arg(long, default_value_t = 2)]
+    pub jobs: usize,
+    /// Folder for what failing checks leave behind.
+    #[arg(long, default_value = "perdura-checks", value_name = "DIR")]
+    pub out: PathBuf,
+    #[arg(long, default_value = "text")]
+    pub format: Format,
 }
 
 #[derive(Args, Debug)]

@@ -1,5 +1,6 @@
 //! What the command line answers when something is refused.
 
+use crate::check::CheckError;
 use crate::fetch::FetchError;
 use crate::index::IndexError;
 use crate::planning::PlanError;
@@ -33,6 +34,8 @@ pub enum CliError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Index(#[from] IndexError),
+    #[error(transparent)]
+    Check(#[from] CheckError),
     #[error("{0}")]
     Input(String),
     #[error("{path}: {source}")]

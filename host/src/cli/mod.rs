@@ -2,6 +2,7 @@
 
 mod args;
 mod benchmarks;
+mod check;
 mod compare;
 mod data;
 mod error;

@@ -9,6 +9,7 @@ use super::args::{
     PluginsCommand,
 };
 use super::benchmarks::json as pretty;
+use super::check;
 use super::error::CliError;
 use super::output::say;
 use super::{DONE, REFUSED};
@@ -21,6 +22,7 @@ use crate::worker::{Confinement, lacking};
 pub fn carry_out(command: &PluginsCommand) -> Result<u8, CliError> {
     match command {
         PluginsCommand::List(args) => return Ok(list(args)),
+        PluginsCommand::Check(args) => return check::carry_out(args),
         PluginsCommand::Info(args) => info(args)?,
         PluginsCommand::New(args) => new(args)?,
         PluginsCommand::Build(args) => build(args)?,
@@ -58,7 +60,7 @@ fn list(args: &PluginListArgs) -> u8 {
 }
 
 /// The plugin that is meant by an id or a path.
-fn named(method: &str, plugins: &[PathBuf]) -> Result<Found, CliError> {
+pub fn named(method: &str, plugins: &[PathBuf]) -> Result<Found, CliError> {
     let as_file = Path::new(method);
     // An id is never absolute and never ends like this: a path to nothing is a missing file.
     let names_file = as_file.is_absolute() || method.ends_with(".so");

@@ -56,7 +56,8 @@ fn policy(text: &str) -> Result<Option<InsertionPolicy>, CliError> {
     Err(CliError::input(format!("--policy `{text}` is unknown{hint}; there are: {known}")))
 }
 
-fn setting(text: &str) -> Result<(String, Value), CliError> {
+/// A hyper-parameter from `key=value`.
+pub fn setting(text: &str) -> Result<(String, Value), CliError> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.trim().into(), typed_value(value.trim()))),
         None => Err(CliError::input(format!("--set `{text}`: expected key=value"))),

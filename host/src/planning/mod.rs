@@ -23,6 +23,7 @@ use crate::worker::{
 
 pub use error::PlanError;
 pub use preset_file::{PresetFile, PresetFileError};
+pub(crate) use settings::config as complete_config;
 pub use settings::{did_you_mean, list};
 
 /// What is wanted of some runs, before presets and defaults fill in the rest.

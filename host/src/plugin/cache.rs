@@ -16,6 +16,9 @@ use super::error::LoadError;
 /// How long an unused copy is kept.
 const UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How the name of a report ends. Reports are small and are never made again by themselves: they stay.
+const REPORT_ENDING: &str = ".check.json";
+
 /// A folder of copies. It may be deleted at any time; plugins that are open stay open.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -57,6 +60,20 @@ impl Cache {
         self.write(&self.description_path(sha256), json.as_bytes()).map(|_| ())
     }
 
+    /// The report of a check of the file with this hash, if there is one.
+    pub(crate) fn report(&self, sha256: &str) -> Option<String> {
+        std::fs::read_to_string(self.report_path(sha256)).ok()
+    }
+
+    /// Keeps a report in the place of an earlier one.
+    pub(crate) fn store_report(&self, sha256: &str, json: &str) -> Result<PathBuf, LoadError> {
+        self.write(&self.report_path(sha256), json.as_bytes())
+    }
+
+    fn report_path(&self, sha256: &str) -> PathBuf {
+        self.dir.join(format!("{sha256}{REPORT_ENDING}"))
+    }
+
     fn description_path(&self, sha256: &str) -> PathBuf {
         self.dir.join(format!("{sha256}.description.json"))
     }
@@ -93,7 +110,10 @@ impl Cache {
     /// otherwise leave a copy of every build. What cannot be removed stays.
     fn remove_unused(&self) {
         let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
-        for entry in entries.flatten() {
+        let is_report = |entry: &std::fs::DirEntry| {
+            entry.file_name().to_string_lossy().ends_with(REPORT_ENDING)
+        };
+        for entry in entries.flatten().filter(|entry| !is_report(entry)) {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let unused = modified.ok().and_then(|time| time.elapsed().ok());
             if unused.is_some_and(|unused| unused > UNUSED_MAX) {

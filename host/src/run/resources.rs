@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::CheckNote;
+
 /// `resources.json`.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +36,9 @@ pub struct Resources {
     /// How often the run was taken up from a checkpoint.
     #[serde(default)]
     pub resumed: u32,
+    /// What `perdura plugins check` last found of this plugin file, as far as this machine knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckNote>,
 }
 
 /// The machine of a run.

@@ -343,7 +343,8 @@ impl World {
         items
     }
 
-    fn write_step(&self, message: &mut MessageBuf) {
+    /// The message of a step with the current batch.
+    pub(crate) fn write_step(&self, message: &mut MessageBuf) {
         message.clear();
         let current = self.push_current(message);
         let mut draws = Vec::new();
@@ -353,7 +354,8 @@ impl World {
         message.set_header(&self.step_header(current, draws));
     }
 
-    fn experience_message(&self, call: u64) -> ExperienceMsg {
+    /// What a learner is told at a boundary; `call` counts such calls.
+    pub(crate) fn experience_message(&self, call: u64) -> ExperienceMsg {
         let seed = call_seed(self.seed, "boundary", call);
         let experience = &self.benchmark.experiences[self.place.experience as usize];
         let told = self.grants.boundaries;

@@ -44,6 +44,7 @@ pub struct Recorder<'a> {
     pub(super) summary: Summary,
     growth: Growth,
     pub(super) union: bool,
+    plugin_sha256: String,
     steps: u64,
     scores: Vec<Scores>,
     last: BTreeMap<usize, (After, Predictions)>,
@@ -74,6 +75,7 @@ impl<'a> Recorder<'a> {
             scoring: None,
             summary,
             growth: Growth::new(experiences),
+            plugin_sha256: plan.plugin.sha256.clone(),
             union: false,
             steps: 0,
             scores: Vec::new(),
@@ -227,6 +229,7 @@ impl<'a> Recorder<'a> {
             ledger: ledger.seconds(seconds),
             steps_per_second: std::mem::take(&mut self.steps_per_second),
             resumed: self.resumed,
+            check: crate::check::note_of(&self.plugin_sha256),
         };
         self.lines.folder.finish(&summary, &resources)?;
         if summary.outcome == Outcome::Finished

@@ -39,5 +39,5 @@ pub use in_process::{InProcessPort, in_process};
 pub use port::{HostServices, LearnerPort, NoServices, Tier};
 pub use process::{Deadlines, WorkerPort};
 pub use serve::{HOST_VARIABLE, end_with_host, run, serve};
-pub use spawn::{SpawnOptions, describe, spawn};
+pub use spawn::{SpawnOptions, describe, open, spawn};
 pub use usage::Usage;

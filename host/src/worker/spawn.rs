@@ -91,8 +91,8 @@ pub fn describe(options: &SpawnOptions) -> Result<Description, CallFault> {
     })
 }
 
-/// Starts a worker and has it open the plugin.
-fn open(options: &SpawnOptions) -> Result<WorkerPort, CallFault> {
+/// Starts a worker and has it open the plugin; no learner is made in it yet.
+pub fn open(options: &SpawnOptions) -> Result<WorkerPort, CallFault> {
     let failed = |error: &dyn std::fmt::Display| {
         let program = options.program.display();
         CallFault::protocol("open", format!("worker `{program}` could not be started: {error}"))

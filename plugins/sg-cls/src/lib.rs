@@ -79,6 +79,11 @@ impl ContinualLearner for SgCls {
     }
 
     fn observe(&mut self, step: &Step<'_>, host: &mut Host<'_>) -> Result<StepReport> {
+        if !self.begun {
+            return Err(Error::new(
+                "a step before the first experience, which opens the first group",
+            ));
+        }
         let learned = match self.config.group_update {
             GroupUpdate::Ema => self.learn(&step.current, step.draw("replay")?)?,
             GroupUpdate::Gradient => {

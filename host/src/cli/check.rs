@@ -1,0 +1,136 @@
+//! `perdura plugins check`.
+
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::args::{Format, PluginCheckArgs};
+use super::benchmarks::json as pretty;
+use super::error::CliError;
+use super::output::say;
+use super::plugins::named;
+use super::resolve::setting;
+use super::{DONE, RUN_FAILED};
+use crate::check::{CheckOptions, Entry, Kind, Report, all, run};
+
+/// Checks a plugin: exit code 1 where a property was found broken.
+pub fn carry_out(args: &PluginCheckArgs) -> Result<u8, CliError> {
+    if args.list {
+        list(args.format);
+        return Ok(DONE);
+    }
+    let target = args.target.as_deref().unwrap_or_default();
+    let found = named(target, &args.plugins)?;
+    let options = options(args)?;
+    if args.format == Format::Text {
+        say!("{} {} ({})", found.manifest.id, found.manifest.version, found.path.display());
+    }
+    let mut tell = |entry: &Entry| {
+        if args.format == Format::Text {
+            tell(entry);
+        }
+    };
+    let report = run(&found, &options, &mut tell)?;
+    match args.format {
+        Format::Text => say!("{}", summary(&report)),
+        Format::Json => say!("{}", pretty(&json!(report))),
+        Format::Markdown => markdown(&report),
+    }
+    Ok(if report.passed { DONE } else { RUN_FAILED })
+}
+
+fn options(args: &PluginCheckArgs) -> Result<CheckOptions, CliError> {
+    if !(args.deadline > 0.0 && args.deadline.is_finite() && args.deadline < 1e6) {
+        let found = args.deadline;
+        return Err(CliError::input(format!("--deadline {found}: expected a number above 0")));
+    }
+    if args.jobs == 0 {
+        return Err(CliError::input("--jobs 0: expected a number above 0"));
+    }
+    Ok(CheckOptions {
+        level: args.level,
+        only: args.only.clone(),
+        set: args.set.iter().map(|text| setting(text)).collect::<Result<_, _>>()?,
+        seed: args.seed,
+        deadline: Duration::from_secs_f64(args.deadline),
+        jobs: args.jobs,
+        out: args.out.clone(),
+    })
+}
+
+fn list(format: Format) {
+    let checks = all();
+    if format == Format::Json {
+        let one =
+            |c: &&crate::check::Check| json!({"name": c.name, "about": c.about, "level": c.level});
+        say!("{}", pretty(&json!(checks.iter().map(one).collect::<Vec<_>>())));
+        return;
+    }
+    for check in checks {
+        say!("{:14} {:8}  {}", check.name, check.level.name(), check.about);
+    }
+}
+
+fn tell(entry: &Entry) {
+    let measured = numbers(&entry.measured);
+    say!("{:7}  {:14}  {}{measured}", entry.kind.name(), entry.check, entry.about);
+    if let Some(cause) = &entry.cause {
+        say!("           {cause}");
+    }
+    if let Some(remedy) = &entry.remedy {
+        say!("           remedy: {remedy}");
+    }
+    if let Some(folder) = &entry.folder {
+        say!("           left in {}", folder.display());
+    }
+}
+
+fn numbers(measured: &BTreeMap<String, f64>) -> String {
+    let one = |(name, value): (&String, &f64)| match value.fract() == 0.0 {
+        true => format!("{name} {value}"),
+        false => format!("{name} {value:.3}"),
+    };
+    match measured.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", measured.iter().map(one).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// How many checks ended in which way; ways that did not occur are left out.
+fn summary(report: &Report) -> String {
+    let kinds = [
+        (Kind::Pass, "passed"),
+        (Kind::Warning, "with a warning"),
+        (Kind::Skipped, "skipped"),
+        (Kind::Fail, "failed"),
+        (Kind::Crash, "crashed"),
+        (Kind::Timeout, "timed out"),
+    ];
+    let counts = kinds.map(|(kind, word)| (report.count(kind), word));
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    let verdict = if report.passed { "passes" } else { "does not pass" };
+    let (counts, level) = (counts.join(", "), report.level.name());
+    format!("\n{verdict} at level {level}: {counts}, in {:.1} s", report.seconds)
+}
+
+fn markdown(report: &Report) {
+    say!("| check | result | cause |\n|---|---|---|");
+    for entry in &report.checks {
+        let cause = entry.cause.as_deref().unwrap_or("").replace('|', "\\|").replace('\n', " ");
+        say!("| {} | {} | {cause} |", entry.check, entry.kind.name());
+    }
+    say!("{}", summary(report));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let measured = [("a".to_owned(), 3.0), ("b_ms".to_owned(), 0.12345)].into();
+        assert_eq!(numbers(&measured), " (a 3, b_ms 0.123)");
+        assert_eq!(numbers(&BTreeMap::new()), "");
+    }
+}
