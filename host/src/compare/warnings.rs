@@ -9,6 +9,7 @@ pub fn warnings(methods: &[MethodRuns<'_>]) -> Vec<String> {
     let mut warnings: Vec<String> = methods.iter().filter_map(mixed_settings).collect();
     warnings.extend(methods.iter().filter_map(repeated_seed));
     warnings.extend(methods.iter().filter_map(small_claim));
+    warnings.extend(methods.iter().filter_map(broken_plugin));
     if let Some((first, others)) = methods.split_first() {
         warnings.extend(others.iter().filter_map(|other| different_streams(first, other)));
         warnings.extend(others.iter().filter_map(|other| different_memory(first, other)));
@@ -56,6 +57,15 @@ fn small_claim(method: &MethodRuns<'_>) -> Option<String> {
         "{}: it claims to hold {claimed} bytes, but its saved state has {state}",
         method.method
     ))
+}
+
+/// What `perdura plugins check` last found of the method's plugin, where that was something broken.
+fn broken_plugin(method: &MethodRuns<'_>) -> Option<String> {
+    let mut notes = method.runs.iter().filter_map(|run| run.resources.as_ref()?.check.as_ref());
+    let note = notes.find(|note| !note.passed)?;
+    let (level, broken) = (note.level.name(), note.broken.join(", "));
+    let name = method.method;
+    Some(format!("{name}: its plugin does not pass `plugins check` at level {level}: {broken}"))
 }
 
 fn different_streams(a: &MethodRuns<'_>, b: &MethodRuns<'_>) -> Option<String> {
@@ -113,5 +123,32 @@ fn memory_text(size: MemorySize) -> String {
     match size {
         MemorySize::Samples(samples) => format!("{samples} samples"),
         MemorySize::Bytes(bytes) => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{CheckNote, Level};
+    use crate::run::{Resources, tests::plan};
+
+    fn checked(passed: bool) -> RunRecord {
+        let broken = if passed { vec![] } else { vec!["resume".into(), "soak".into()] };
+        let (level, seed, host, started) = (Level::Strict, 0, "0".into(), String::new());
+        let check = Some(CheckNote { level, passed, broken, seed, host, started });
+        let resources = Some(Resources { check, ..Resources::default() });
+        RunRecord { plan: plan("a/x", 0), summary: None, resources }
+    }
+
+    #[test]
+    fn a_plugin_that_did_not_pass_its_check_is_told() {
+        let warning =
+            |record: &RunRecord| broken_plugin(&MethodRuns { method: "a/x", runs: vec![record] });
+        assert_eq!(warning(&checked(true)), None);
+        let unchecked = RunRecord { resources: Some(Resources::default()), ..checked(true) };
+        assert_eq!(warning(&unchecked), None);
+        let expected =
+            "a/x: its plugin does not pass `plugins check` at level strict: resume, soak";
+        assert_eq!(warning(&checked(false)).as_deref(), Some(expected));
     }
 }
