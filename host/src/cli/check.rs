@@ -22,10 +22,15 @@ pub fn carry_out(args: &PluginCheckArgs) -> Result<u8, CliError> {
     let target = args.target.as_deref().unwrap_or_default();
     let found = named(target, &args.plugins)?;
     let options = options(args)?;
-    if args.format == Format::Text {
-        say!("{} {} ({})", found.manifest.id, found.manifest.version, found.path.display());
-    }
+    let mut title = (args.format == Format::Text).then(|| {
+        let (manifest, path) = (&found.manifest, found.path.display());
+        format!("{} {} ({path})", manifest.id, manifest.version)
+    });
+    // With the first line: where the options are refused nothing is printed.
     let mut tell = |entry: &Entry| {
+        if let Some(title) = title.take() {
+            say!("{title}");
+        }
         if args.format == Format::Text {
             tell(entry);
         }
