@@ -256,7 +256,8 @@ fn the_zoo_harms_no_other_run() {
         .to_owned();
     for how in animals {
         plan += &format!(
-            "[[method]]\nid = \"zoo/bad\"\nname = \"{how}\"\nset = {{ how = \"{how}\", amount = 100 }}\n"
+            "[[method]]\nid = \"zoo/bad\"\nname = \"{how}\"\n\
+             set = {{ how = \"{how}\", amount = 100 }}\n"
         );
     }
     sandbox.write("plan.toml", plan);

@@ -14,8 +14,8 @@ fn kills() -> u64 {
     std::env::var("PERDURA_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(5)
 }
 
-const LINE: &str = "compare --methods nearest-mean,sgd --benchmark split-digits --epochs 2 --seeds 1 \
-                    --jobs 2 --out out";
+const LINE: &str = "compare --methods nearest-mean,sgd --benchmark split-digits --epochs 2 \
+                    --seeds 1 --jobs 2 --out out";
 
 fn start(sandbox: &Sandbox) -> Child {
     let mut command = sandbox.command(built().perdura());

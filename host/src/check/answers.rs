@@ -5,8 +5,9 @@ use perdura_abi::message::{View, ViewNeeds};
 
 use super::chance::answers_difference;
 use super::finding::{Finding, require};
+use super::questions::{Answers, Told};
 use super::saved::state_difference;
-use super::session::{Answers, Session, Told};
+use super::session::Session;
 use super::trial::Trial;
 use super::{Check, Level};
 
@@ -24,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         about: "logits do not depend on how samples are cut into batches, or on their order",
         level: Level::Standard,
         needs: &["predict-pure"],
-        remedy: "let each row be computed from its own input; batch normalisation uses its running statistics",
+        remedy: "compute each row from its own input; batch normalisation has running statistics",
         run: batch_split,
     },
     Check {

@@ -2,8 +2,8 @@
 //! lies in memory after a call is none of the learner's business.
 
 use super::finding::{Finding, require};
+use super::questions::Answers;
 use super::saved::{distinct_values, state_difference};
-use super::session::Answers;
 use super::trial::Trial;
 use super::{Check, Level};
 
@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
         about: "the same seed gives the same state and answers, byte for byte",
         level: Level::Basic,
         needs: &["reports", "logits"],
-        remedy: "draw from `call.rng(name)` alone, and do not let the order of a HashMap or of threads decide",
+        remedy: "draw from `call.rng(name)` alone; no order of a HashMap or of threads may decide",
         run: same_seed,
     },
     Check {
@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         about: "another seed gives another beginning, where there is chance in it",
         level: Level::Standard,
         needs: &["same-seed"],
-        remedy: "draw initial weights from `ctx.call.rng(name)`, not from a generator with a seed of its own",
+        remedy: "draw initial weights from `ctx.call.rng(name)`, not from a seed of your own",
         run: other_seed,
     },
     Check {
@@ -119,7 +119,7 @@ pub(super) fn answers_difference(a: &Answers, b: &Answers, tolerance: f32) -> Op
             let count = pairs().filter(differs).count();
             let (x, y) = (a[at], b[at]);
             return Some(format!(
-                "view `{name}`: {count} of {} logits differ, the first is {x} in one and {y} in the other",
+                "view `{name}`: {count} of {} logits differ, the first is {x} in one, {y} in the other",
                 a.len()
             ));
         }

@@ -14,7 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
         about: "no more threads than the budget, and one that waits, at any time",
         level: Level::Standard,
         needs: &["every-call"],
-        remedy: "size thread pools by `ctx.threads`; RAYON_NUM_THREADS and OMP_NUM_THREADS are set to it",
+        remedy: "size thread pools by `ctx.threads`; RAYON_NUM_THREADS is set to it",
         run: threads,
     },
     Check {

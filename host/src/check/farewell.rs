@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
     about: "a learner that is dropped goes quietly, and its process ends as usual",
     level: Level::Strict,
     needs: &["create"],
-    remedy: "let nothing panic, wait or exit in `Drop`, in thread-local destructors and exit handlers",
+    remedy: "let nothing panic, wait or exit in `Drop`, thread locals and exit handlers",
     run: dropped,
 }];
 

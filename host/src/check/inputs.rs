@@ -6,7 +6,8 @@ use perdura_abi::table::Op;
 
 use super::finding::Finding;
 use super::life::tolerate;
-use super::session::{Move, Session, Told};
+use super::questions::Told;
+use super::session::{Move, Session};
 use super::trial::Trial;
 use super::{Check, Level};
 use crate::trainer::Item;
@@ -42,12 +43,12 @@ pub(super) const CHECKS: &[Check] = &[
         about: "an experience whose samples are all of one class is learned",
         level: Level::Standard,
         needs: &["reports", "unseen-classes"],
-        remedy: "look for a division by the number of other classes, or by a deviation that is zero",
+        remedy: "look for a division by the number of other classes, or by no deviation",
         run: single_class,
     },
     Check {
         name: "odd-inputs",
-        about: "NaN, infinite, huge and constant inputs are learned or refused, without panic or exit",
+        about: "NaN, infinite, huge and constant inputs are learned or refused with an error",
         level: Level::Strict,
         needs: &["reports", "logits"],
         remedy: "do not unwrap a comparison of floats; return an error where inputs are not finite",

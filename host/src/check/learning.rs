@@ -3,7 +3,7 @@
 use perdura_abi::message::ViewNeeds;
 
 use super::finding::{Finding, require};
-use super::session::Told;
+use super::questions::Told;
 use super::toy::{CLASSES, Stage};
 use super::trial::Trial;
 use super::{Check, Level};
@@ -15,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
         about: "four classes that a straight line separates are learned better than by chance",
         level: Level::Standard,
         needs: &["reports", "logits"],
-        remedy: "look at the learning rate, at the sign of the update, and whether `predict` sees the trained network",
+        remedy: "look at the learning rate, the sign of the update, and what `predict` uses",
         run: learns,
     },
     Check {
@@ -23,7 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         about: "every scenario that the manifest lists can be trained with what is told in it",
         level: Level::Standard,
         needs: &["reports", "logits"],
-        remedy: "cope with what is `None` where it is not granted, or take the scenario off the list",
+        remedy: "cope with what is `None` where it is not granted, or list fewer scenarios",
         run: scenarios,
     },
 ];

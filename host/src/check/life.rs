@@ -25,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         about: "steps report what was declared, in finite numbers",
         level: Level::Basic,
         needs: &["every-call"],
-        remedy: "declare every scalar and column, and look for a division by zero or too large steps",
+        remedy: "declare every scalar and column; look for a division by zero or too large steps",
         run: reports,
     },
     Check {
@@ -38,7 +38,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         name: "views",
-        about: "the views that the manifest lists are those that the learner declares and answers for",
+        about: "the views that the manifest lists are those that the learner declares",
         level: Level::Basic,
         needs: &["every-call"],
         remedy: "let the views of `declare` depend on hyper-parameters alone",
@@ -82,7 +82,7 @@ fn every_call(trial: &mut Trial<'_>) -> Result<(), Finding> {
 fn ask_every_view(session: &mut Session) -> Result<(), Finding> {
     let (inputs, experiences) = session.questions();
     for view in session.views() {
-        session.ask(&view, &inputs, &experiences, super::session::Told::Needs)?;
+        session.ask(&view, &inputs, &experiences, super::questions::Told::Needs)?;
     }
     Ok(())
 }

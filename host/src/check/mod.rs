@@ -24,6 +24,7 @@ mod inputs;
 mod learning;
 mod life;
 mod manifest;
+mod questions;
 mod report;
 mod resources;
 mod runner;

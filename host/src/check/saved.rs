@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         about: "a learner that is saved and loaded in mid-stream ends as one that was not",
         level: Level::Standard,
         needs: &["save-load", "same-seed"],
-        remedy: "save counters, running averages and the optimizer too: everything that training changes",
+        remedy: "save counters, averages and the optimizer too: all that training changes",
         run: resume,
     },
     Check {

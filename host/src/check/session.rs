@@ -1,11 +1,9 @@
 //! A learner in a worker on its way through a toy stream: the calls of the trainer one by one, so that a
-//! check can leave some out, change their order, or look at the learner in between.
+//! check can leave some out, change their order, or look at the learner in between. How views are asked is in
+//! [`super::questions`].
 
 use perdura_abi::MessageBuf;
-use perdura_abi::message::{
-    CreateMsg, InsertionPolicy, PredictMsg, PredictReply, Profile, SeedMsg, StreamShape, View,
-    ViewNeeds,
-};
+use perdura_abi::message::{CreateMsg, InsertionPolicy, SeedMsg, StreamShape, View};
 use perdura_abi::table::{AbiError, HostOp, Message, Op};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +13,7 @@ use super::finding::Finding;
 use super::toy::{MEMORY_SAMPLES, Stage};
 use super::trial::{Trial, Watched};
 use crate::memory::{Capacity, ReplayMemory};
-use crate::rng::{call_seed, keyed};
+use crate::rng::call_seed;
 use crate::stream::{Benchmark, epoch_order};
 use crate::trainer::{Desk, Item, World, check_declaration, declared};
 use crate::worker::{CallFault, HostServices, LearnerPort, NoServices, WorkerPort};
@@ -29,17 +27,6 @@ pub enum Move {
     Finish,
 }
 
-/// Logits of each view for the test samples, `[samples, classes]`; `None` for a view that is not open.
-pub type Answers = Vec<(String, Option<Vec<f32>>)>;
-
-/// What a view is told about the samples, beyond its needs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    Needs,
-    /// Task labels too, though the view did not ask for them.
-    TaskLabels,
-}
-
 /// A learner and the host's side of its stream.
 pub struct Session {
     port: WorkerPort,
@@ -51,7 +38,7 @@ pub struct Session {
     pub ignores_reports: bool,
     /// After every call, the memory that its message lay in is overwritten.
     pub scrubs: bool,
-    message: MessageBuf,
+    pub(super) message: MessageBuf,
     pub reply: MessageBuf,
     calls: u64,
     worker: u32,
@@ -250,7 +237,8 @@ impl Session {
         message
     }
 
-    fn call(&mut self, op: Op) -> Result<(), CallFault> {
+    /// A call with the message that was made last.
+    pub(super) fn call(&mut self, op: Op) -> Result<(), CallFault> {
         let message = std::mem::take(&mut self.message);
         let outcome = self.send(op, &message);
         self.message = message;
@@ -279,77 +267,6 @@ impl Session {
         let mut garbage = MessageBuf::new();
         garbage.push(&[1 << 16], &[1.0e9f32; 1 << 16]);
         self.port.call(Op::DECLARE, &garbage, &mut NoServices, &mut MessageBuf::new())
-    }
-
-    /// Inputs of the test samples as a view gets them, in the order of experiences.
-    pub fn test_inputs(&self) -> Vec<f32> {
-        let width: usize = self.benchmark.input_shape().iter().product();
-        let mut unused = keyed(0, "unused", &[]);
-        let mut transform = self.benchmark.pixels.transform(Profile::None, 0);
-        let mut inputs = Vec::new();
-        for (_, id) in self.test_samples() {
-            let mut row = vec![0.0; width];
-            transform.apply(&self.benchmark.test_image(id), &mut row, &mut unused);
-            inputs.extend(row);
-        }
-        inputs
-    }
-
-    /// Experience and id of the test samples.
-    pub fn test_samples(&self) -> Vec<(u32, u32)> {
-        let experiences = self.benchmark.experiences.iter().enumerate();
-        experiences.flat_map(|(e, part)| part.test.iter().map(move |&id| (e as u32, id))).collect()
-    }
-
-    /// What every view says to the test samples.
-    pub fn answers(&mut self) -> Result<Answers, Finding> {
-        let (inputs, experiences) = self.questions();
-        let views = self.views();
-        let ask = |view: View| {
-            let logits = self.logits(&view, &inputs, &experiences, Told::Needs)?;
-            Ok((view.name, logits))
-        };
-        views.into_iter().map(ask).collect()
-    }
-
-    /// Test inputs and the experience of each.
-    pub fn questions(&self) -> (Vec<f32>, Vec<u32>) {
-        (self.test_inputs(), self.test_samples().into_iter().map(|(e, _)| e).collect())
-    }
-
-    /// Logits of a view for samples of these experiences; `None` where it is not open.
-    pub fn logits(
-        &mut self,
-        view: &View,
-        inputs: &[f32],
-        experiences: &[u32],
-        told: Told,
-    ) -> Result<Option<Vec<f32>>, Finding> {
-        self.ask(view, inputs, experiences, told)?;
-        let about = |problem: String| Finding::fail(problem).after(format!("view `{}`", view.name));
-        read_logits(&self.reply, experiences.len(), self.benchmark.classes).map_err(about)
-    }
-
-    /// Asks a view; the answer is in `reply`.
-    pub fn ask(
-        &mut self,
-        view: &View,
-        inputs: &[f32],
-        experiences: &[u32],
-        told: Told,
-    ) -> Result<(), CallFault> {
-        let count = experiences.len();
-        let shape = [&[count], &self.benchmark.input_shape()[..]].concat();
-        self.message.clear();
-        let inputs = self.message.push(&shape, inputs);
-        let tells = view.needs == ViewNeeds::TaskLabel || told == Told::TaskLabels;
-        let task_labels = tells.then(|| self.message.push(&[count], experiences));
-        // Each experience of the toy is a group of its own.
-        let groups =
-            (view.needs == ViewNeeds::TrueGroup).then(|| self.message.push(&[count], experiences));
-        let view = view.name.clone();
-        self.message.set_header(&PredictMsg { seed: 1, view, inputs, task_labels, groups });
-        self.call(Op::PREDICT)
     }
 
     /// The state as it is saved now.
@@ -407,31 +324,6 @@ impl Drop for Session {
         // Before the port reaps the worker: its number may be another's afterwards.
         let mut watched = self.watched.lock().expect("no holder panics");
         watched.workers.retain(|&pid| pid != self.worker);
-    }
-}
-
-/// The logits in an answer, checked for type, number and finiteness.
-fn read_logits(
-    reply: &MessageBuf,
-    count: usize,
-    classes: usize,
-) -> Result<Option<Vec<f32>>, String> {
-    let header: PredictReply =
-        serde_json::from_slice(reply.header()).map_err(|e| format!("its answer: {e}"))?;
-    let Some(id) = header.logits else { return Ok(None) };
-    let views = reply.views();
-    let tensor = views.get(id.0 as usize).ok_or_else(|| format!("tensor {} is missing", id.0))?;
-    let logits = tensor.elements::<f32>().map_err(|e| e.to_string())?;
-    let shape: Vec<u64> = tensor.shape.to_vec();
-    if logits.len() != count * classes || shape != [count as u64, classes as u64] {
-        return Err(format!("expected logits of shape [{count}, {classes}], found {shape:?}"));
-    }
-    match logits.iter().position(|value| !value.is_finite()) {
-        Some(at) => {
-            let (sample, class) = (at / classes, at % classes);
-            Err(format!("the logit of class {class} for sample {sample} is {}", logits[at]))
-        }
-        None => Ok(Some(logits.to_vec())),
     }
 }
 

@@ -98,10 +98,9 @@ impl ContinualLearner for Bad {
 
     fn about() -> About {
         let about = About::new("misbehaves when it is told to");
-        match lies("preset") {
-            true => about.presets("[[preset]]\nbenchmark = \"split-digits\"\nsource = \"\"\n[preset.method]\nhowl = 1"),
-            false => about,
-        }
+        let preset =
+            "[[preset]]\nbenchmark = \"split-digits\"\nsource = \"\"\n[preset.method]\nhowl = 1";
+        if lies("preset") { about.presets(preset) } else { about }
     }
 
     fn declare(config: &Config, ctx: &Context) -> Declaration {
