@@ -15,8 +15,8 @@ mod golden_dualnet;
 mod growth;
 mod image_folders;
 mod journey;
-mod languages;
 mod kill;
+mod languages;
 mod loading;
 #[path = "../golden/reader.rs"]
 #[allow(dead_code)] // parts of it serve the tests of the methods themselves

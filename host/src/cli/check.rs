@@ -12,6 +12,7 @@ use super::plugins::named;
 use super::resolve::setting;
 use super::{DONE, RUN_FAILED};
 use crate::check::{CheckOptions, Entry, Kind, Report, all, run};
+use crate::plugin::is_worker_file;
 
 /// Checks a plugin: exit code 1 where a property was found broken.
 pub fn carry_out(args: &PluginCheckArgs) -> Result<u8, CliError> {
@@ -21,6 +22,13 @@ pub fn carry_out(args: &PluginCheckArgs) -> Result<u8, CliError> {
     }
     let target = args.target.as_deref().unwrap_or_default();
     let found = named(target, &args.plugins)?;
+    if is_worker_file(&found.path) {
+        let path = found.path.display();
+        return Err(CliError::input(format!(
+            "{path} names a program, and `plugins check` takes shared libraries; check the program \
+             with a run instead"
+        )));
+    }
     let options = options(args)?;
     let mut title = (args.format == Format::Text).then(|| {
         let (manifest, path) = (&found.manifest, found.path.display());
