@@ -67,8 +67,9 @@ fn load(bytes: &[u8], folder: &Path) -> Outcome {
 }
 
 fn open(found: &Found, cache: &Cache) -> Outcome {
-    let described = describe_cached_in(cache, found, |copy| {
-        let description = describe(&options(copy)).map_err(|fault| fault.to_string())?;
+    let described = describe_cached_in(cache, found, || {
+        let copy = cache.copy(found).map_err(|error| error.to_string())?;
+        let description = describe(&options(&copy)).map_err(|fault| fault.to_string())?;
         serde_json::to_string(&description).map_err(|e| e.to_string())
     });
     let described = match described {
