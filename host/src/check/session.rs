@@ -68,6 +68,7 @@ impl Session {
                 world,
                 cancelled: Arc::default(),
                 saved: Vec::new(),
+                checkpoint: None,
                 events: Vec::new(),
                 log: Box::new(|_| {}),
             },
