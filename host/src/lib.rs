@@ -30,6 +30,7 @@ pub mod index;
 pub mod interrupt;
 pub mod memory;
 pub mod metrics;
+pub mod names;
 pub mod planning;
 pub mod plugin;
 pub mod report;

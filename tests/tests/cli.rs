@@ -345,3 +345,78 @@ fn lists_and_descriptions() {
     let info = sandbox.line("plugins info cls-er --format json").expect(0).json();
     assert_eq!(info["description"]["config_default"]["reg_weight"], 2.0);
 }
+
+/// What a plan file says cannot be said again on the command line.
+#[test]
+fn a_plan_file_and_the_options_it_replaces() {
+    let sandbox = Sandbox::new();
+    let text = "benchmark = \"split-digits\"\n[[method]]\nid = \"nearest-mean\"\n";
+    let plan = sandbox.write("plan.toml", text).display().to_string();
+    for option in
+        ["--methods=er", "--seeds=0..2", "--memory=9", "--set=a=1", "--epochs=1", "--online"]
+    {
+        let name = option.split('=').next().expect("it has a name");
+        sandbox.perdura(&["compare", &plan, option]).refused(&["[PLAN]", name]);
+    }
+}
+
+#[test]
+fn settings_for_another_memory_are_named() {
+    let sandbox = Sandbox::new();
+    let line = "run er --benchmark split-cifar10-subset --memory 300";
+    let answer = sandbox.line(line);
+    assert_eq!(answer.code, Some(2), "there is no data here");
+    let line = "run er --benchmark split-digits --memory 9 --epochs 1 --preset none";
+    assert!(!sandbox.line(line).expect(0).err.contains("note:"));
+}
+
+#[test]
+fn more_of_the_log_is_kept_on_request() {
+    let sandbox = Sandbox::new();
+    let log_of = |flags: &str, out: &str| {
+        let line = format!("{flags} run nearest-mean --epochs 1 --out {out}");
+        sandbox.line(&line).expect(0);
+        let files = files_below(&sandbox.path("work").join(out));
+        let log = files.iter().find(|file| file.ends_with("log.txt")).expect("there is one");
+        std::fs::read_to_string(sandbox.path("work").join(out).join(log)).unwrap()
+    };
+    assert!(!log_of("", "quiet").contains("epoch ended"));
+    assert!(log_of("-v", "loud").contains("epoch ended"));
+}
+
+/// From any folder, without data and network: joint above cls-er above sgd.
+#[test]
+fn the_demo_has_a_sensible_order() {
+    let sandbox = Sandbox::new();
+    let document = sandbox.line("demo --format json").expect(0).json();
+    let rows = document["rows"].as_array().unwrap();
+    let accuracy = |method: &str| {
+        let of_method = |row: &&Value| {
+            row["method"] == format!("perdura/{method}") && row["scenario"] == "class-il"
+        };
+        let row = rows.iter().find(of_method).expect("a row for each method");
+        assert_eq!((&row["n"], &row["failed"]), (&json!(3), &json!(0)));
+        row["average_accuracy"]["mean"].as_f64().unwrap()
+    };
+    assert!(accuracy("joint") > accuracy("cls-er") && accuracy("cls-er") > accuracy("sgd") + 0.3);
+    assert!(sandbox.path("work/perdura-runs/demo").is_dir());
+    sandbox.line("demo --format json").expect(0);
+    assert!(sandbox.path("work/perdura-runs/demo-2").is_dir(), "nothing is written over");
+}
+
+/// The page that the README shows is the example that is built and tested.
+#[test]
+fn the_readme_shows_the_smallest_learner() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
+    let readme = read("README.md");
+    let example = read("examples/smallest-learner/src/lib.rs");
+    let page = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    let lines = |text: &str| {
+        let code = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
+        let code =
+            code.filter(|l| !l.starts_with("//!") && !l.starts_with("#") && !l.trim().is_empty());
+        code.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(page), lines(&example));
+}

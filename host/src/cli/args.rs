@@ -17,7 +17,8 @@ use crate::check::Level;
     `reproduce`: 1 the row did not come out the same."
 )]
 pub struct Cli {
-    /// Show more of what happens (-v: steps of the host, -vv: everything).
+    /// Log more, on standard error and in the log.txt of each run: what host and learners note for
+    /// debugging (-v), or everything (-vv).
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     #[command(subcommand)]
@@ -83,7 +84,12 @@ pub struct RunArgs {
 
 #[derive(Args, Debug)]
 pub struct CompareArgs {
-    /// A comparison as a TOML file; replaces all other settings but --jobs, --out and --format.
+    /// A comparison as a TOML file. It says what is run on what; where and how it is run (folders,
+    /// plugins, isolation, device, threads, limits, output) is still said by options.
+    #[arg(conflicts_with_all = [
+        "methods", "seeds", "benchmark", "memory", "set", "preset", "epochs", "batch", "drop_last",
+        "validation", "online", "score_every",
+    ])]
     pub plan: Option<PathBuf>,
     /// Methods, separated by commas.
     #[arg(long, value_delimiter = ',', required_unless_present = "plan")]

@@ -17,8 +17,9 @@ use super::{INTERRUPTED, exit_code};
 use crate::compare::{Comparison, RunRecord, TerminalStyle, markdown, terminal};
 use crate::index::Index;
 use crate::interrupt::Interrupt;
+use crate::names::list;
 use crate::planning::{self, Resolved};
-use crate::run::{Outcome, RunFolder, RunPlan, Status, check_tag};
+use crate::run::{MemorySize, Outcome, RunFolder, RunPlan, Status, check_tag};
 use crate::schedule::{Job, run_all};
 use crate::trainer::Ended;
 
@@ -95,6 +96,25 @@ pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
     Ok(exit_code(&ends))
 }
 
+/// That a method's defaults are used although it has settings for this benchmark.
+fn preset_note(run: &Resolved) -> Option<String> {
+    let (plan, presets) = (&run.plan, &run.presets_missed);
+    let memory = match plan.memory {
+        None => "no memory".to_owned(),
+        Some(MemorySize::Samples(samples)) => format!("a memory of {samples} samples"),
+        Some(MemorySize::Bytes(bytes)) => format!("a memory of {bytes} bytes"),
+    };
+    (!presets.is_empty()).then(|| {
+        format!(
+            "note: {} runs with its defaults: it has no settings for {} with {memory}, only for {} \
+             (--preset NAME takes one, --preset none leaves this note out)",
+            plan.method,
+            plan.benchmark,
+            list(presets)
+        )
+    })
+}
+
 /// `demo`, `demo-2`, `demo-3`, ... below `out`: the first that does not exist.
 fn fresh_folder(out: &Path) -> PathBuf {
     let name = |number: u32| match number {
@@ -127,7 +147,11 @@ impl Runs {
         let mut resolved = Vec::new();
         for arm in arms {
             let setup = resolve::setup(&arm.setup)?;
-            for mut run in planning::plans(&arm.method, &setup, seeds)? {
+            let runs = planning::plans(&arm.method, &setup, seeds)?;
+            if let Some(note) = runs.first().and_then(preset_note) {
+                eprintln!("{note}");
+            }
+            for mut run in runs {
                 resolve::checkpoints(&arm.setup.checkpoints)?;
                 run.plan.arm.clone_from(&arm.name);
                 resolved.push((run, &arm.setup));

@@ -38,7 +38,7 @@ pub enum CliError {
     Check(#[from] CheckError),
     #[error("{0}")]
     Input(String),
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be read or written; check the path and its permissions")]
     File { path: String, source: std::io::Error },
 }
 

@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::output::say;
 use super::selection::Selection;
 use super::{DONE, INTERRUPTED, RUN_FAILED, exit_code, resolve};
-use crate::reproduce::{Reproduction, Row, find, rows};
+use crate::reproduce::{Reproduction, Row, Verdict, find, rows};
 
 /// Answers with the exit code of a failed run where a row does not come out the same.
 pub fn carry_out(args: &ReproduceArgs) -> Result<u8, CliError> {
@@ -29,7 +29,7 @@ pub fn carry_out(args: &ReproduceArgs) -> Result<u8, CliError> {
         Format::Json => say!("{}", done.to_json()),
         _ => say!("{}Results: {}", done.text(), args.output.out.display()),
     }
-    Ok(if done.holds() { DONE } else { RUN_FAILED })
+    Ok(if done.verdict() == Verdict::NotReproduced { RUN_FAILED } else { DONE })
 }
 
 /// The published settings: those of the method's preset for this benchmark and memory.

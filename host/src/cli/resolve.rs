@@ -8,7 +8,8 @@ use super::args::{CheckpointArgs, ExecuteArgs, Isolation, LimitArgs, SetupArgs, 
 use super::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::memory::Capacity;
-use crate::planning::{PresetChoice, Setup, did_you_mean, list};
+use crate::names::{did_you_mean, list};
+use crate::planning::{PresetChoice, Setup};
 use crate::schedule::INTERRUPTED;
 use crate::stream::{self, StreamOptions};
 use crate::trainer::{Every, ExecuteOptions};

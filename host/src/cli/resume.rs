@@ -43,5 +43,6 @@ pub fn carry_out(args: &ResumeArgs) -> Result<u8, CliError> {
     resolve::setup(&setup)?;
     resolve::checkpoints(&setup.checkpoints)?;
     let tier = resolve::tier(&setup)?;
-    Runs::earlier(&folder, &Resolved { plan, found, tier }, &setup).execute_alone(args.format)
+    Runs::earlier(&folder, &Resolved { plan, found, tier, presets_missed: Vec::new() }, &setup)
+        .execute_alone(args.format)
 }

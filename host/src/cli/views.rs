@@ -132,7 +132,7 @@ mod tests {
             stream::build("split-digits", None, &StreamOptions::default(), 0).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = write(&benchmark, 0, file.path()).unwrap_err().to_string();
-        assert!(error.contains("views.ppm: "), "{error}");
+        assert!(error.contains("views.ppm cannot be read or written"), "{error}");
         let shape = benchmark.pixels.shape();
         benchmark.pixels = crate::augment::Pixels::new(shape, 16.0, &[], Default::default(), None);
         let error = write(&benchmark, 0, file.path()).unwrap_err().to_string();

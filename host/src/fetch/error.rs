@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 /// A data set could not be fetched. What was good before is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    #[error("unknown data set `{name}`; `perdura data fetch` knows {known}")]
-    Unknown { name: String, known: String },
+    #[error("unknown data set `{name}`{hint}; `perdura data fetch` knows {known}")]
+    Unknown { name: String, hint: String, known: String },
 
     #[error(
         "no mirror gave a good {file}:\n{}\nwhat was received is kept and continued by the next \

@@ -7,6 +7,7 @@ mod http;
 mod sets;
 mod unpack;
 
+use crate::names::{did_you_mean, list};
 use std::path::Path;
 
 use crate::data;
@@ -46,8 +47,11 @@ impl DataSet {
     /// # Errors
     /// An unknown name.
     pub fn named(name: &str) -> Result<&'static DataSet, FetchError> {
-        let known = || SETS.iter().map(|set| set.name).collect::<Vec<_>>().join(", ");
-        let unknown = || FetchError::Unknown { name: name.into(), known: known() };
+        let unknown = || {
+            let known: Vec<&str> = SETS.iter().map(|set| set.name).collect();
+            let (hint, known) = (did_you_mean(name, &known), list(&known));
+            FetchError::Unknown { name: name.into(), hint, known }
+        };
         SETS.iter().find(|set| set.name == name).ok_or_else(unknown)
     }
 

@@ -30,6 +30,11 @@ pub enum PlanError {
     Preset { method: String, found: String, hint: String, known: String },
     #[error("{method} has no hyper-parameter `{found}`{hint}; it has: {known}")]
     HyperParameter { method: String, found: String, hint: String, known: String },
+    #[error(
+        "{method} does not support {found}, the scenario of {benchmark}; it supports {supported} \
+         (`perdura benchmarks list` shows the scenario of each benchmark)"
+    )]
+    Scenario { method: String, benchmark: String, found: String, supported: String },
     /// The learner could not even be made.
     #[error("{method} cannot be created with these settings: {fault}")]
     Create { method: String, fault: Box<CallFault> },

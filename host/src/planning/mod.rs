@@ -12,10 +12,11 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 use crate::memory::Capacity;
+use crate::names::{did_you_mean, list};
 use crate::plugin::trust::Trust;
 use crate::plugin::{Found, LoadError, SearchPath, describe_cached, is_worker_file, spawn_options};
 use crate::run::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
-use crate::stream::{Benchmark, Lock, Source, StreamContent, StreamError, StreamOptions};
+use crate::stream::{Benchmark, Lock, Scenario, Source, StreamContent, StreamError, StreamOptions};
 use crate::trainer::{check_declaration, context_of, declared, memory_of};
 use crate::worker::{
     Confinement, Deadlines, Limits, NoServices, SpawnOptions, Tier, describe, spawn,
@@ -24,7 +25,6 @@ use crate::worker::{
 pub use error::PlanError;
 pub use preset_file::{PresetFile, PresetFileError};
 pub(crate) use settings::config as complete_config;
-pub use settings::{did_you_mean, list};
 
 /// What is wanted of some runs, before presets and defaults fill in the rest.
 #[derive(Clone, Debug)]
@@ -111,6 +111,8 @@ pub struct Resolved {
     pub found: Found,
     /// Where its learner runs.
     pub tier: Tier,
+    /// Presets for this benchmark that fit neither its memory nor its parameters, where none does.
+    pub presets_missed: Vec<String>,
 }
 
 /// Plans for one method on a shipped benchmark, one per seed.
@@ -146,6 +148,10 @@ pub fn plans_on(
     });
     let preset = choose_preset(&description, setup, memory)?;
     let preset = preset.as_ref();
+    let presets_missed = match (preset, &setup.preset) {
+        (None, PresetChoice::Auto) => presets_of(&description, &setup.benchmark),
+        _ => Vec::new(),
+    };
     let config = settings::config(&description, preset, &setup.set)?;
     let lock = setup.lock.as_deref().map(|path| Lock::read(path).map(|lock| (path, lock)));
     let lock = lock.transpose()?;
@@ -153,6 +159,7 @@ pub fn plans_on(
     for &seed in seeds {
         let options = stream_options(&setup.stream, preset);
         let benchmark = build(&options, seed)?;
+        check_scenario(&description, &benchmark)?;
         if let Some((path, lock)) = &lock {
             lock.check(path, &benchmark, seed)?;
         }
@@ -177,7 +184,8 @@ pub fn plans_on(
             Some(first) => first.plan.policy,
             None => try_out(&plan, &found, &benchmark, (setup, tier))?,
         };
-        resolved.push(Resolved { plan, found: found.clone(), tier });
+        let (found, presets_missed) = (found.clone(), presets_missed.clone());
+        resolved.push(Resolved { plan, found, tier, presets_missed });
     }
     Ok(resolved)
 }
@@ -255,12 +263,39 @@ fn choose_preset(
                 None => Err(PlanError::Preset {
                     method: description.id.clone(),
                     found: name.clone(),
-                    hint: settings::did_you_mean(name, &names),
-                    known: settings::list(&names),
+                    hint: did_you_mean(name, &names),
+                    known: list(&names),
                 }),
             }
         }
     }
+}
+
+/// Names of the presets for a benchmark, whatever its parameters.
+fn presets_of(description: &Description, benchmark: &str) -> Vec<String> {
+    let base = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
+    let presets = description.presets.iter();
+    presets.filter(|p| base(&p.benchmark) == base(benchmark)).map(preset_name).collect()
+}
+
+/// A Class-IL stream is one for Task-IL too: both are scored from one run.
+fn check_scenario(description: &Description, benchmark: &Benchmark) -> Result<(), PlanError> {
+    let of_stream: &[&str] = match benchmark.scenario {
+        Scenario::ClassIl => &["class-il", "task-il"],
+        Scenario::TaskIl => &["task-il"],
+        Scenario::DomainIl => &["domain-il"],
+        Scenario::TaskFree => &["task-free"],
+    };
+    let supported = &description.scenarios;
+    if supported.iter().any(|scenario| of_stream.contains(&scenario.as_str())) {
+        return Ok(());
+    }
+    Err(PlanError::Scenario {
+        method: description.id.clone(),
+        benchmark: benchmark.name.clone(),
+        found: benchmark.scenario.to_string(),
+        supported: list(supported),
+    })
 }
 
 fn preset_used(preset: &Preset, choice: &PresetChoice) -> PresetUsed {
@@ -326,4 +361,41 @@ fn try_out(
         .and_then(|()| memory_of(plan, &declaration, benchmark))
         .map(|memory| memory.map(|_| plan.policy.unwrap_or(declaration.wishes.policy)))
         .map_err(|problem| PlanError::Declaration { method, problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_that_a_method_does_not_support_is_refused() {
+        let source = Source::open("split-digits", None).unwrap();
+        let benchmark = source.benchmark(&StreamOptions::default(), 0).unwrap();
+        let supporting = |scenarios: &[&str]| Description {
+            id: "lab/x".into(),
+            scenarios: scenarios.iter().map(|s| (*s).to_owned()).collect(),
+            ..Description::default()
+        };
+        for scenarios in [&["class-il"], &["task-il"]] {
+            assert!(check_scenario(&supporting(scenarios), &benchmark).is_ok());
+        }
+        let refused = check_scenario(&supporting(&["domain-il", "task-free"]), &benchmark);
+        let message = refused.unwrap_err().to_string();
+        for part in ["lab/x", "class-il", "split-digits", "supports domain-il, task-free"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn presets_of_a_benchmark_are_found_whatever_its_parameters() {
+        let preset = |benchmark: &str, memory| Preset {
+            benchmark: benchmark.into(),
+            memory,
+            ..Preset::default()
+        };
+        let presets = vec![preset("split-mnist", Some(200)), preset("perm-mnist", None)];
+        let description = Description { presets, ..Description::default() };
+        assert_eq!(presets_of(&description, "split-mnist:experiences=2"), ["split-mnist-200"]);
+        assert_eq!(presets_of(&description, "rot-mnist"), [""; 0]);
+    }
 }

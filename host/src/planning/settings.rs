@@ -4,6 +4,7 @@ use perdura_abi::manifest::{Description, Preset};
 use serde_json::Value;
 
 use super::PlanError;
+use crate::names::{did_you_mean, list};
 
 /// The complete hyper-parameters.
 pub fn config(
@@ -42,20 +43,6 @@ fn put(config: &mut Value, key: &str, value: Value, of: &str) -> Result<(), Plan
     }
     *place = value;
     Ok(())
-}
-
-/// ` (did you mean `x`?)`, where a name is near enough.
-pub fn did_you_mean(found: &str, names: &[String]) -> String {
-    let distance = |name: &String| strsim::damerau_levenshtein(found, name);
-    match names.iter().min_by_key(|name| distance(name)) {
-        Some(name) if distance(name) <= 1 + found.len() / 3 => format!(" (did you mean `{name}`?)"),
-        _ => String::new(),
-    }
-}
-
-/// Names with commas between them.
-pub fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
 #[cfg(test)]

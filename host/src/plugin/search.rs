@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::LoadError;
 use super::{Found, inspect, inspect_unhashed};
+use crate::names;
 
 /// Folders (or files), separated by colons, that come before the standard places.
 pub const PATH_VARIABLE: &str = "PERDURA_PLUGIN_PATH";
@@ -79,7 +80,7 @@ impl SearchPath {
         if let Some(index) = refused.iter().position(|refused| refused.explicit) {
             return Err(refused.swap_remove(index).error);
         }
-        let named = |id: &str| id == method || short_name(id) == method;
+        let named = |id: &str| id == method || names::short(id) == method;
         let ids = |candidates: &[Candidate]| -> BTreeSet<String> {
             candidates.iter().map(|candidate| candidate.manifest.id.clone()).collect()
         };
@@ -124,7 +125,7 @@ impl SearchPath {
         let searched = self.explicit.iter().chain(&self.places);
         LoadError::UnknownMethod {
             method: method.into(),
-            nearest: nearest(method, &known),
+            nearest: names::nearest(method, known.iter().map(String::as_str)).map(str::to_owned),
             known: known.into_iter().collect(),
             searched: searched.map(|path| path.display().to_string()).collect(),
             refused: refused.into_iter().map(|refused| refused.path).collect(),
@@ -217,22 +218,6 @@ fn is_library_name(path: &Path) -> bool {
 /// The same for every path to the same file.
 fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
-}
-
-fn short_name(id: &str) -> &str {
-    id.split_once('/').map_or(id, |(_, name)| name)
-}
-
-/// The known id that `method` most resembles, as a whole or by its short name.
-fn nearest(method: &str, known: &BTreeSet<String>) -> Option<String> {
-    const SIMILARITY_MIN: f64 = 0.5;
-    let similarity = |id: &str| {
-        let whole = strsim::normalized_damerau_levenshtein(method, id);
-        let short = strsim::normalized_damerau_levenshtein(short_name(method), short_name(id));
-        whole.max(short)
-    };
-    let best = known.iter().map(|id| (similarity(id), id)).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 >= SIMILARITY_MIN).then(|| best.1.clone())
 }
 
 #[cfg(test)]

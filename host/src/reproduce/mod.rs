@@ -11,9 +11,9 @@ mod verdict;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
-use crate::planning::{did_you_mean, list};
+use crate::names::{did_you_mean, list};
 
-pub use report::{Outcome, Reproduction};
+pub use report::{Outcome, Reproduction, Verdict};
 pub use verdict::{Against, Judgement, Ours, judge};
 
 /// One method on one benchmark with one memory, as a paper reports it.

@@ -28,6 +28,15 @@ pub struct Outcome {
     pub judgement: Option<Judgement>,
 }
 
+/// What came of a whole row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Reproduced,
+    NotReproduced,
+    /// Its published values are known from memory only, and nobody ran the authors' code.
+    NothingToCompareWith,
+}
+
 impl Reproduction {
     /// Looks up the row's anchors among the results of its runs.
     pub fn of(row: &'static Row, results: &Comparison) -> Reproduction {
@@ -41,10 +50,16 @@ impl Reproduction {
         Reproduction { row, unit: "percent", failed, outcomes }
     }
 
-    /// All runs finished, and nothing that could be judged is off.
-    pub fn holds(&self) -> bool {
-        let judgements = self.outcomes.iter().filter_map(|outcome| outcome.judgement);
-        self.failed == 0 && judgements.into_iter().all(|judgement| judgement.reproduced)
+    /// All runs finished, something could be judged, and nothing that was is off.
+    pub fn verdict(&self) -> Verdict {
+        let judged = || self.outcomes.iter().filter_map(|outcome| outcome.judgement);
+        if self.failed > 0 || judged().any(|judgement| !judgement.reproduced) {
+            Verdict::NotReproduced
+        } else if judged().next().is_some() {
+            Verdict::Reproduced
+        } else {
+            Verdict::NothingToCompareWith
+        }
     }
 
     /// A document, pretty-printed.
@@ -65,6 +80,9 @@ impl Reproduction {
         text += "mean ± standard deviation (n) of the average accuracy in percent";
         if self.outcomes.iter().any(|o| o.anchor.published.is_some_and(|p| p.from_memory)) {
             text += "; ?: from memory, decides nothing";
+        }
+        if self.verdict() == Verdict::NothingToCompareWith {
+            text += "\nnothing to compare with: no confirmed published value, no run of the authors' code";
         }
         if self.failed > 0 {
             text += &format!("\n{} runs failed", self.failed);
@@ -185,7 +203,7 @@ mod tests {
             "{text}"
         );
         assert!(line("plastic class-il - - 88.63 (10) no result"), "{text}");
-        assert!(!done.holds());
+        assert_eq!(done.verdict(), Verdict::NotReproduced);
         let json: serde_json::Value = serde_json::from_str(&done.to_json()).unwrap();
         assert_eq!(json["outcomes"][0]["judgement"]["reproduced"], true);
         assert_eq!(json["outcomes"][1]["judgement"]["against"], "authors-code");
@@ -197,13 +215,16 @@ mod tests {
         let done = reproduction("er/split-mnist/500", vec![result("main", "class-il", &[0.5])]);
         let text = done.text();
         assert!(text.contains("86.12 ± 1.89 (10) ?") && text.contains("no anchor"), "{text}");
-        assert!(text.contains("?: from memory, decides nothing") && done.holds());
+        assert!(
+            text.contains("?: from memory, decides nothing")
+                && done.verdict() == Verdict::NothingToCompareWith
+        );
     }
 
     #[test]
     fn a_failed_run_does_not_hold() {
         let failed = Result { failed: 1, ..result("main", "class-il", &[0.5]) };
         let done = reproduction("er/split-mnist/500", vec![failed]);
-        assert!(!done.holds() && done.text().contains("1 runs failed"));
+        assert!(done.verdict() == Verdict::NotReproduced && done.text().contains("1 runs failed"));
     }
 }

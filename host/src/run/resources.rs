@@ -21,8 +21,8 @@ pub struct Resources {
     pub seconds: f64,
     /// Of all processes of the run.
     pub cpu_seconds: f64,
-    /// Largest proportional set size of all processes of the run together; `None` where not
-    /// measured.
+    /// Largest proportional set size of the run's processes together that was seen: once a second,
+    /// and while an instance is scored. `None` where not measured.
     pub peak_pss_bytes: Option<u64>,
     /// `process`, `sandbox` or `in-process`.
     pub tier: String,

@@ -62,7 +62,7 @@ pub struct Fault {
     pub step: Option<u64>,
     /// Call in flight, for example `observe`.
     pub call: String,
-    /// For example `panic`, `signal 11`, `exit 3`, `timeout`.
+    /// What happened, in words: `panicked`, `was ended by SIGSEGV (signal 11)`, ...
     pub kind: String,
     pub message: String,
     /// File and line in the plugin, where known.

@@ -86,7 +86,7 @@ fn the_life_of_a_run() {
 fn a_failed_run_says_so() {
     let out = tempfile::tempdir().unwrap();
     let folder = create(out.path());
-    let fault = Fault { call: "observe".into(), kind: "signal 11".into(), ..Fault::default() };
+    let fault = Fault { call: "observe".into(), kind: "panicked".into(), ..Fault::default() };
     let mut summary = Summary::empty(&plan("perdura/er", 0), Outcome::Failed(fault));
     summary.events.push(LearnerEvent {
         step: 4,
@@ -97,7 +97,7 @@ fn a_failed_run_says_so() {
     assert_eq!(folder.summary().unwrap(), Some(summary));
     let text = fs::read_to_string(folder.path().join("summary.json")).unwrap();
     assert!(text.contains("\"status\": \"failed\""), "{text}");
-    assert!(text.contains("\"kind\": \"signal 11\""), "{text}");
+    assert!(text.contains("\"kind\": \"panicked\""), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::ScaffoldError;
+use crate::names::{did_you_mean, list};
 use crate::plugin::is_valid_part;
 
 /// What to write.
@@ -91,7 +92,11 @@ impl std::str::FromStr for Template {
             "blank" => Ok(Template::Blank),
             "er" => Ok(Template::Er),
             "derpp" => Ok(Template::Derpp),
-            _ => Err(format!("{name:?}, expected one of {}", Template::NAMES.join(", "))),
+            _ => Err(format!(
+                "--like `{name}` is unknown{}; there are: {}",
+                did_you_mean(name, &Template::NAMES),
+                list(&Template::NAMES)
+            )),
         }
     }
 }

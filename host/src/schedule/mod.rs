@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 use crate::interrupt::Interrupt;
 use crate::run::{Fault, Outcome, Resources, RunError, RunFolder, Summary};
@@ -113,10 +114,19 @@ impl Running {
     }
 }
 
+/// The level of this process's log, as the flag that sets it in another one.
+fn verbosity() -> Option<&'static str> {
+    match LevelFilter::current() {
+        LevelFilter::TRACE => Some("-vv"),
+        LevelFilter::DEBUG => Some("-v"),
+        _ => None,
+    }
+}
+
 fn start(index: usize, job: &Job, sender: Sender<News>) -> std::io::Result<Running> {
     let threads = job.threads.to_string();
     let mut command = Command::new("/proc/self/exe");
-    command.arg("execute").args(&job.arguments);
+    command.args(verbosity()).arg("execute").args(&job.arguments);
     // Set before the process starts: thread pools read them once.
     for variable in ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
         command.env(variable, &threads);

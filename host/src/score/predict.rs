@@ -2,11 +2,14 @@
 //! order, so that neither the order nor the company of a sample tells where it comes from.
 
 use perdura_abi::buffer::MessageBuf;
-use perdura_abi::message::{ContextMsg, CreateMsg, PredictMsg, PredictReply, View, ViewNeeds};
+use perdura_abi::message::{
+    ContextMsg, CreateMsg, PredictMsg, PredictReply, Profile, View, ViewNeeds,
+};
 use perdura_abi::table::{AbiError, ErrorKind, HostOp, Message, Op};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::sync::Arc;
+use tracing::level_filters::LevelFilter;
 
 use crate::interrupt::Interrupt;
 use crate::metrics::{Prediction, Truth};
@@ -15,7 +18,6 @@ use crate::run::{ABSENT_CLASS, After, Predictions};
 use crate::stream::{Benchmark, EvalHead, Scenario};
 use crate::trainer::{Activity, Ledger};
 use crate::worker::{CallFault, HostServices, LearnerPort};
-use perdura_abi::message::Profile;
 
 /// Samples per `predict` call: large enough for the arithmetic, small enough for the message.
 const BATCH_SAMPLES: usize = 500;
@@ -81,6 +83,16 @@ struct Paper {
     seen: Option<Vec<bool>>,
 }
 
+/// What is wanted of a learner's log: warnings, and more where the host's own log is wanted in more
+/// detail than usual.
+fn learner_log_level() -> &'static str {
+    match LevelFilter::current() {
+        LevelFilter::TRACE => "trace",
+        LevelFilter::DEBUG => "debug",
+        _ => "warn",
+    }
+}
+
 impl Scorer {
     /// What a fresh instance is created with: the same as the learner in training.
     pub fn create_message(&self) -> CreateMsg {
@@ -88,7 +100,7 @@ impl Scorer {
             config: self.config.clone(),
             context: self.context.clone(),
             seed: call_seed(self.seed, "create", 0),
-            log_level: "warn".into(),
+            log_level: learner_log_level().into(),
         }
     }
 

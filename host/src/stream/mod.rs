@@ -21,7 +21,6 @@ mod domains;
 mod error;
 mod inspect;
 mod lock;
-mod nearest;
 mod options;
 mod order;
 mod parameters;

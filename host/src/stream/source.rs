@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::parameters::Parameters;
-use super::{Benchmark, Construction, Recipe, StreamError, StreamOptions, names, nearest};
+use super::{Benchmark, Construction, Recipe, StreamError, StreamOptions, names};
 use crate::augment::SslAugment;
 use crate::data::{self, DataPair, FolderOptions};
+use crate::names as known_names;
 
 /// Recipe and data.
 #[derive(Clone, Debug)]
@@ -128,7 +129,8 @@ fn find(name: &str) -> Result<Recipe, StreamError> {
         Some(recipe) => Ok(*recipe),
         None => Err(StreamError::Unknown {
             name: name.to_owned(),
-            nearest: nearest::nearest(name, names().iter().map(|recipe| recipe.name)),
+            nearest: known_names::nearest(name, names().iter().map(|recipe| recipe.name))
+                .map(str::to_owned),
         }),
     }
 }

@@ -10,7 +10,7 @@ use super::standing::Point;
 use super::{Desk, fault_of, stored_fault};
 use crate::run::{After, Fault, RunError};
 use crate::score::{Around, ScoreFault};
-use crate::worker::LearnerPort;
+use crate::worker::{LearnerPort, Tier};
 
 impl Recorder<'_> {
     /// Has the learner save its state into `desk.saved`.
@@ -78,10 +78,10 @@ impl Recorder<'_> {
         let (scorer, mut opener) = self.scoring.take().expect("views are declared before training");
         let scored = {
             let mut open = |create: &_| opener.open(create);
-            let mut look = |scored: &dyn LearnerPort| {
-                let others: &[&dyn LearnerPort] = &[&*port, scored];
-                self.watch_memory(others);
-            };
+            if port.tier() != Tier::InProcess {
+                self.worker = port.usage().map(|usage| usage.pid);
+            }
+            let mut look = |scored: &dyn LearnerPort| self.watch_memory(Some(scored));
             let (open, look) = (&mut open, &mut look);
             let around = Around { open, look, interrupt: &interrupt, ledger: &mut *ledger };
             scorer.score(&desk.saved, after, around)

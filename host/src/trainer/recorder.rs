@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::execute::Opener;
 use super::growth::Growth;
@@ -25,6 +25,9 @@ use crate::run::{
 use crate::score::{Row, Scorer, StreamFacts, accuracy_row, scenarios_of, summarise};
 use crate::stream::{Benchmark, Scenario};
 use crate::worker::{LearnerPort, Tier, Usage};
+
+/// Time between two looks at the memory in use; one takes about a millisecond.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Accuracies of one view in one scenario, as they come in.
 struct Scores {
@@ -56,6 +59,10 @@ pub struct Recorder<'a> {
     /// Step at which this process began.
     first_step: u64,
     resumed: u32,
+    /// Process of the learner, where it has one of its own.
+    pub(super) worker: Option<u32>,
+    /// When memory was last looked at.
+    looked: Instant,
 }
 
 impl<'a> Recorder<'a> {
@@ -86,6 +93,8 @@ impl<'a> Recorder<'a> {
             cpu_seconds_before: 0.0,
             first_step: 0,
             resumed: 0,
+            worker: None,
+            looked: Instant::now(),
         }
     }
 
@@ -280,12 +289,15 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    pub(super) fn watch_memory(&mut self, ports: &[&dyn LearnerPort]) {
-        let own = Usage::of(std::process::id()).map(|u| u.pss_bytes);
-        let others = ports.iter().filter(|p| p.tier() != Tier::InProcess);
-        let others: u64 = others.filter_map(|p| p.usage()).map(|u| u.pss_bytes).sum();
-        let total = own.map(|own| own + others);
+    /// Memory of this process, of the learner's and of `scored`, an instance that is being scored.
+    pub(super) fn watch_memory(&mut self, scored: Option<&dyn LearnerPort>) {
+        let pss = |pid: u32| Usage::of(pid).map(|usage| usage.pss_bytes);
+        let scored = scored.filter(|port| port.tier() != Tier::InProcess);
+        let scored = scored.and_then(|port| port.usage()).map_or(0, |usage| usage.pss_bytes);
+        let learner = self.worker.and_then(pss).unwrap_or(0);
+        let total = pss(std::process::id()).map(|own| own + learner + scored);
         self.peak_pss_bytes = self.peak_pss_bytes.max(total);
+        self.looked = Instant::now();
     }
 }
 
@@ -351,6 +363,9 @@ impl Observer for Recorder<'_> {
     }
 
     fn step_ended(&mut self, place: &Place) {
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.watch_memory(None);
+        }
         let (steps, experiences) = (self.steps, self.benchmark.experiences.len() as u32);
         let (begun, first_step) = (self.lines.begun, self.first_step);
         self.lines.progress(|| Progress {

@@ -7,7 +7,7 @@ use perdura::interrupt::Interrupt;
 use perdura::memory::{Capacity, ReplayMemory};
 use perdura::run::After;
 use perdura::score::{Around, Scorer, ViewPredictions, load};
-use perdura::stream::{Benchmark, Construction, Recipe, Scenario, StreamOptions};
+use perdura::stream::{Benchmark, Construction, EvalHead, Recipe, Scenario, StreamOptions};
 use perdura::trainer::{
     Desk, Ledger, Observer, Place, Point, Standing, Stop, Trainer, World, check_declaration,
     declared,
@@ -167,6 +167,8 @@ pub struct Setup {
     pub construction: Construction,
     /// Of a task-free stream.
     pub score_every: Option<u64>,
+    /// Outputs that take part in a prediction.
+    pub eval_head: EvalHead,
 }
 
 impl Default for Setup {
@@ -174,7 +176,7 @@ impl Default for Setup {
         let (online, augment, validation, seed) = (false, false, 0.0, 0);
         let (scenario, epochs, memory) = (Scenario::ClassIl, 1, None);
         let construction = Construction::Split { experiences: 3 };
-        let (score_every, policy) = (None, None);
+        let (score_every, policy, eval_head) = (None, None, EvalHead::All);
         Setup {
             scenario,
             epochs,
@@ -186,6 +188,7 @@ impl Default for Setup {
             seed,
             construction,
             score_every,
+            eval_head,
         }
     }
 }
@@ -209,8 +212,9 @@ impl Setup {
             train_augment: TrainAugment { crop_padding: usize::from(self.augment), flip: false },
             ssl_augment: self.augment.then_some(SslAugment::MNIST),
         };
-        let Setup { validation, score_every, .. } = *self;
-        let options = StreamOptions { validation, score_every, ..StreamOptions::default() };
+        let Setup { validation, score_every, eval_head, .. } = *self;
+        let options =
+            StreamOptions { validation, score_every, eval_head, ..StreamOptions::default() };
         let (train, test) = (images(3 * SAMPLES as u32), images(CLASSES * 2));
         let data = DataPair { name: "toy".into(), train, test, scale: 1.0 };
         recipe.assemble(data, &options, self.seed).unwrap()

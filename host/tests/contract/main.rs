@@ -13,3 +13,4 @@ mod resume;
 mod stages;
 mod validation;
 mod views;
+mod wishes;

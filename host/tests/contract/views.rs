@@ -1,6 +1,7 @@
 //! HAT: a network that must be told the task, beside one that must not.
 
 use super::harness::*;
+use perdura::run::After;
 use perdura::stream::{Angles, Construction, Scenario};
 use perdura_sdk::prelude::*;
 
@@ -106,19 +107,20 @@ fn a_view_that_nobody_could_score_is_refused() {
     }
 }
 
-/// Joint training: the stream is the union.
+/// One network.
 #[derive(Default)]
-struct Joint;
+struct Plain;
 
-impl Toy for Joint {
+impl Toy for Plain {
     fn declare() -> Declaration {
-        let wishes = Wishes { stream: StreamShape::Union, ..Wishes::default() };
-        Declaration::new().view("main").wishes(wishes)
+        Declaration::new().view("main")
     }
 }
 
 #[test]
 fn every_stream_is_scored_at_its_beginning_and_after_each_experience() {
-    let ran = Setup::default().run::<Joint>().unwrap();
-    assert_eq!(ran.scores.len(), 4);
+    let ran = Setup::default().run::<Plain>().unwrap();
+    let after: Vec<_> = ran.scores.iter().map(|(after, _)| *after).collect();
+    let ends = (0..3).map(After::Experience);
+    assert_eq!(after, [After::Initial].into_iter().chain(ends).collect::<Vec<_>>());
 }

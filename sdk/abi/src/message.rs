@@ -27,7 +27,7 @@ pub struct ContextMsg {
     pub classes: usize,
     /// Shape of one input without the batch axis: `[width]` or `[channels, height, width]`.
     pub input_shape: Vec<usize>,
-    /// `flex`, later others.
+    /// `flex`, or another one of those the plugin lists as built in.
     pub device: String,
     /// Threads the learner may use.
     pub threads: usize,
@@ -85,7 +85,7 @@ pub struct Request {
 }
 
 impl Declaration {
-    /// A learner with one network, called `main`, and no memory.
+    /// Nothing yet: no view, no request, no memory. A learner needs at least one view.
     pub fn new() -> Self {
         Declaration { views: Vec::new(), ..Default::default() }
     }
