@@ -9,10 +9,13 @@ const SIMILARITY_MIN: f64 = 0.5;
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let found = found.to_lowercase();
     let alike = strsim::normalized_damerau_levenshtein;
-    let similarity = |name: &str| alike(&found, name).max(alike(short(&found), short(name)));
-    let best = known.into_iter().map(|name| (similarity(name), name));
-    let (similarity, name) = best.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (similarity >= SIMILARITY_MIN).then_some(name)
+    let scored = known.into_iter().map(|name| {
+        let whole = alike(&found, name);
+        (whole.max(alike(short(&found), short(name))), whole, name)
+    });
+    // Of several with the same short name the one that is alike as a whole.
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    best.filter(|best| best.0 >= SIMILARITY_MIN).map(|best| best.2)
 }
 
 /// ` (did you mean `x`?)`, where a name is near enough.
@@ -45,6 +48,8 @@ mod tests {
         assert_eq!(nearest("Split-Mnits", known), Some("split-mnist"));
         assert_eq!(nearest("zzzzzz", known), None);
         assert_eq!(nearest("clser", ["a/cls-er", "a/er"]), Some("a/cls-er"));
+        let rows = ["cls-er/split-mnist/200", "derpp/split-mnist/200"];
+        assert_eq!(nearest("clser/split-mnist/200", rows), Some(rows[0]));
         assert_eq!(nearest("x", []), None);
     }
 
