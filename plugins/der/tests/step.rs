@@ -21,8 +21,8 @@ fn dark() -> Samples {
 }
 
 /// A linear network with zero weights gives its biases, b = (1, 2), for every input. With X
-/// labelled 0 and stored logits (3, 2) and (1, 0): CE = log(1 + e), and the mean square is ((1−3)²
-/// + 0 + 0 + (2−0)²)/4 = 2. With α = 0.5 and σ = e/(1 + e) the gradient of b₁ is −σ plus
+/// labelled 0 and stored logits (3, 2) and (1, 0): CE = log(1 + e), and the mean square is
+/// ((1−3)² + 0 + 0 + (2−0)²)/4 = 2. With α = 0.5 and σ = e/(1 + e) the gradient of b₁ is −σ plus
 /// 0.5·2/4·((1−3) + (1−1)) = −0.5, that of b₂ is σ plus 0.5·2/4·((2−2) + (2−0)) = 0.5.
 #[test]
 fn a_step_by_hand() {
