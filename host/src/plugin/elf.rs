@@ -202,6 +202,19 @@ mod tests {
         assert_eq!(code(patched(16, elf::ET_EXEC as u8)), "not-shared");
     }
 
+    /// Bytes 54 and 58 of an ELF header: sizes of an entry of the tables of segments and sections.
+    #[test]
+    fn tables_that_make_no_sense_are_refused() {
+        let Some(library) = Library::of_id("lab/er") else { return };
+        for offset in [54, 58] {
+            let mut bytes = library.bytes();
+            bytes[offset] = 1;
+            let error = check_bytes(&bytes).unwrap_err();
+            assert_eq!(error.code(), "damaged");
+            assert!(error.to_string().contains("remedy: build or copy it again"), "{error}");
+        }
+    }
+
     #[test]
     fn bytes_turned_to_noise_never_panic() {
         let Some(library) = Library::of_id("lab/er") else { return };

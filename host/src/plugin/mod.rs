@@ -162,6 +162,14 @@ mod tests {
         assert_eq!(code(inspect(&folder.path().join("libx.so/y"))), "missing");
     }
 
+    /// Address 0 of this process's memory: a regular file that cannot be read, whoever asks.
+    #[test]
+    fn a_file_that_cannot_be_read_is_refused() {
+        let error = inspect(Path::new("/proc/self/mem")).unwrap_err();
+        assert_eq!(error.code(), "unreadable");
+        assert!(error.to_string().contains("remedy: check the disk it lies on"), "{error}");
+    }
+
     #[test]
     fn each_stage_has_its_code_and_a_short_message() {
         let Some(good) = library_bytes(&manifest_of("lab/er")) else { return };
