@@ -1,5 +1,6 @@
 //! Drives a learner in process on a scripted stream and scripted draws, through the same adapter as a host:
-//! what passes here has crossed the boundary's messages.
+//! what passes here has crossed the boundary's messages. Longer than other files: it is one type with an
+//! answer to every host call.
 
 use perdura_abi::message::{
     ContextMsg, CreateMsg, Declaration, DrawMsg, DrawsMsg, ExperienceMsg, Grants, IterateReply,

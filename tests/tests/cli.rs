@@ -360,14 +360,20 @@ fn a_plan_file_and_the_options_it_replaces() {
     }
 }
 
+/// Defaults are used where a method's settings are for other parameters, and it says so.
 #[test]
-fn settings_for_another_memory_are_named() {
+fn settings_for_another_benchmark_are_named() {
     let sandbox = Sandbox::new();
-    let line = "run er --benchmark split-cifar10-subset --memory 300";
-    let answer = sandbox.line(line);
-    assert_eq!(answer.code, Some(2), "there is no data here");
-    let line = "run er --benchmark split-digits --memory 9 --epochs 1 --preset none";
-    assert!(!sandbox.line(line).expect(0).err.contains("note:"));
+    let noted = |out: &str, options: &str| {
+        let line = format!("run er --memory 9 --epochs 1 --out {out} --benchmark {options}");
+        sandbox.line(&line).expect(0).err
+    };
+    let note = noted("other", "split-digits:experiences=2");
+    for part in ["note: perdura/er", "a memory of 9 samples", "only for split-digits"] {
+        assert!(note.contains(part), "`{part}` is not in:\n{note}");
+    }
+    assert!(!noted("fitting", "split-digits").contains("note:"));
+    assert!(!noted("none", "split-digits:experiences=2 --preset none").contains("note:"));
 }
 
 #[test]
@@ -382,41 +388,4 @@ fn more_of_the_log_is_kept_on_request() {
     };
     assert!(!log_of("", "quiet").contains("epoch ended"));
     assert!(log_of("-v", "loud").contains("epoch ended"));
-}
-
-/// From any folder, without data and network: joint above cls-er above sgd.
-#[test]
-fn the_demo_has_a_sensible_order() {
-    let sandbox = Sandbox::new();
-    let document = sandbox.line("demo --format json").expect(0).json();
-    let rows = document["rows"].as_array().unwrap();
-    let accuracy = |method: &str| {
-        let of_method = |row: &&Value| {
-            row["method"] == format!("perdura/{method}") && row["scenario"] == "class-il"
-        };
-        let row = rows.iter().find(of_method).expect("a row for each method");
-        assert_eq!((&row["n"], &row["failed"]), (&json!(3), &json!(0)));
-        row["average_accuracy"]["mean"].as_f64().unwrap()
-    };
-    assert!(accuracy("joint") > accuracy("cls-er") && accuracy("cls-er") > accuracy("sgd") + 0.3);
-    assert!(sandbox.path("work/perdura-runs/demo").is_dir());
-    sandbox.line("demo --format json").expect(0);
-    assert!(sandbox.path("work/perdura-runs/demo-2").is_dir(), "nothing is written over");
-}
-
-/// The page that the README shows is the example that is built and tested.
-#[test]
-fn the_readme_shows_the_smallest_learner() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
-    let readme = read("README.md");
-    let example = read("examples/smallest-learner/src/lib.rs");
-    let page = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
-    let lines = |text: &str| {
-        let code = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
-        let code =
-            code.filter(|l| !l.starts_with("//!") && !l.starts_with("#") && !l.trim().is_empty());
-        code.map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert_eq!(lines(page), lines(&example));
 }

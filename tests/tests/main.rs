@@ -21,6 +21,7 @@ mod loading;
 #[path = "../golden/reader.rs"]
 #[allow(dead_code)] // parts of it serve the tests of the methods themselves
 mod reader;
+mod readme;
 mod report;
 mod reproduce;
 mod resume;

@@ -4,7 +4,7 @@
 
 use perdura_abi::MessageBuf;
 use perdura_abi::message::{CreateMsg, InsertionPolicy, SeedMsg, StreamShape, View};
-use perdura_abi::table::{AbiError, HostOp, Message, Op};
+use perdura_abi::table::Op;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -14,9 +14,10 @@ use super::toy::{MEMORY_SAMPLES, Stage};
 use super::trial::{Trial, Watched};
 use crate::memory::{Capacity, ReplayMemory};
 use crate::rng::call_seed;
+use crate::score::load;
 use crate::stream::{Benchmark, epoch_order};
 use crate::trainer::{Desk, Item, World, check_declaration, declared};
-use crate::worker::{CallFault, HostServices, LearnerPort, NoServices, WorkerPort};
+use crate::worker::{CallFault, LearnerPort, NoServices, WorkerPort};
 
 /// One thing the trainer does.
 #[derive(Clone, Debug)]
@@ -280,10 +281,8 @@ impl Session {
 
     /// Has the learner load a state.
     pub fn load(&mut self, state: &[u8]) -> Result<(), CallFault> {
-        let message = MessageBuf::new();
-        let mut giver = Giver { rest: state };
-        let outcome = self.port.call(Op::LOAD, &message, &mut giver, &mut self.reply);
-        self.record(Op::LOAD, &message, &outcome);
+        let outcome = load(&mut self.port, state);
+        self.record(Op::LOAD, &MessageBuf::new(), &outcome);
         outcome
     }
 
@@ -325,27 +324,5 @@ impl Drop for Session {
         // Before the port reaps the worker: its number may be another's afterwards.
         let mut watched = self.watched.lock().expect("no holder panics");
         watched.workers.retain(|&pid| pid != self.worker);
-    }
-}
-
-/// Hands out a state.
-struct Giver<'a> {
-    rest: &'a [u8],
-}
-
-impl HostServices for Giver<'_> {
-    fn serve(
-        &mut self,
-        op: HostOp,
-        message: Message<'_>,
-        answer: &mut MessageBuf,
-    ) -> Result<(), AbiError> {
-        if op != HostOp::READ_STATE {
-            return NoServices.serve(op, message, answer);
-        }
-        let (piece, rest) = self.rest.split_at(self.rest.len().min(1 << 20));
-        answer.push(&[piece.len()], piece);
-        self.rest = rest;
-        Ok(())
     }
 }

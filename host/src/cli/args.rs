@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 use super::result_args::{MetricsCommand, ReportArgs, RunsArgs, TuneArgs};
-use crate::check::Level;
+use super::tool_args::{BenchmarksCommand, DataCommand, PluginsCommand};
 
 /// Runs continual-learning methods on equal terms and compares them.
 #[derive(Parser, Debug)]
@@ -122,16 +122,8 @@ pub struct ResumeArgs {
     /// Folder with data sets.
     #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Where the learner runs; by default `sandbox`, on a GPU `process`. Where the kernel lacks what `sandbox`
-    /// needs, it becomes `process`. Results of a weaker tier are marked.
-    #[arg(long)]
-    pub isolation: Option<Isolation>,
-    /// Refuse to run a learner outside the sandbox.
-    #[arg(long)]
-    pub require_sandbox: bool,
-    /// File or folder that a learner in the sandbox may read besides the system's libraries; repeatable.
-    #[arg(long, value_name = "PATH")]
-    pub allow_read: Vec<PathBuf>,
+    #[command(flatten)]
+    pub tier: TierArgs,
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]
@@ -200,16 +192,8 @@ pub struct SetupArgs {
     /// A plugin file; repeatable. It takes precedence over the search path.
     #[arg(long = "plugin", value_name = "FILE")]
     pub plugins: Vec<PathBuf>,
-    /// Where the learner runs; by default `sandbox`, on a GPU `process`. Where the kernel lacks what `sandbox`
-    /// needs, it becomes `process`. Results of a weaker tier are marked.
-    #[arg(long)]
-    pub isolation: Option<Isolation>,
-    /// Refuse to run a learner outside the sandbox.
-    #[arg(long)]
-    pub require_sandbox: bool,
-    /// File or folder that a learner in the sandbox may read besides the system's libraries; repeatable.
-    #[arg(long, value_name = "PATH")]
-    pub allow_read: Vec<PathBuf>,
+    #[command(flatten)]
+    pub tier: TierArgs,
     /// Device of the learner.
     #[arg(long, default_value = "flex")]
     pub device: String,
@@ -228,6 +212,21 @@ pub struct SetupArgs {
     pub limits: LimitArgs,
     #[command(flatten)]
     pub checkpoints: CheckpointArgs,
+}
+
+/// How far the learner is trusted.
+#[derive(Args, Debug, Clone)]
+pub struct TierArgs {
+    /// Where the learner runs; by default `sandbox`, on a GPU `process`. Where the kernel lacks what `sandbox`
+    /// needs, it becomes `process`. Results of a weaker tier are marked.
+    #[arg(long)]
+    pub isolation: Option<Isolation>,
+    /// Refuse to run a learner outside the sandbox.
+    #[arg(long)]
+    pub require_sandbox: bool,
+    /// File or folder that a learner in the sandbox may read besides the system's libraries; repeatable.
+    #[arg(long, value_name = "PATH")]
+    pub allow_read: Vec<PathBuf>,
 }
 
 /// How the benchmark is streamed. What is not given comes from the preset, then from the benchmark.
@@ -329,209 +328,6 @@ pub enum Isolation {
     Process,
     /// In the run's process: trusted code and debuggers.
     InProcess,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum PluginsCommand {
-    /// List plugins on the search path.
-    List(PluginListArgs),
-    /// Show what a plugin says about itself: hyper-parameters, presets, views.
-    Info(PluginInfoArgs),
-    /// Check what a plugin promises: seeds, states, odd data, resources, and how it behaves in its process.
-    Check(PluginCheckArgs),
-    /// Write a plugin crate that builds and runs at once.
-    New(PluginNewArgs),
-    /// Build a plugin crate and install it where the host finds it.
-    Build(PluginBuildArgs),
-    /// Record the hash of a plugin: another file with its id is refused from then on.
-    Trust(PluginTrustArgs),
-}
-
-#[derive(Args, Debug)]
-pub struct PluginListArgs {
-    /// A plugin file; repeatable.
-    #[arg(long = "plugin", value_name = "FILE")]
-    pub plugins: Vec<PathBuf>,
-    #[arg(long, default_value = "text")]
-    pub format: Format,
-}
-
-#[derive(Args, Debug)]
-pub struct PluginInfoArgs {
-    /// Method or file.
-    pub method: String,
-    /// A plugin file; repeatable.
-    #[arg(long = "plugin", value_name = "FILE")]
-    pub plugins: Vec<PathBuf>,
-    #[arg(long, default_value = "text")]
-    pub format: Format,
-}
-
-#[derive(Args, Debug)]
-pub struct PluginTrustArgs {
-    /// Method or file.
-    pub method: String,
-    /// A plugin file; repeatable.
-    #[arg(long = "plugin", value_name = "FILE")]
-    pub plugins: Vec<PathBuf>,
-    /// Trust this public key of minisign for all plugins of the lab: a `.pub` file or its second line.
-    /// The plugin must be signed with it (`.minisig` beside the file).
-    #[arg(long, value_name = "FILE|KEY")]
-    pub key: Option<String>,
-    /// The list to write; by default `trust.lock` in the working folder if it is there, else the user's.
-    #[arg(long, value_name = "FILE")]
-    pub trust_lock: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub struct PluginCheckArgs {
-    /// Method or file.
-    #[arg(required_unless_present = "list")]
-    pub target: Option<String>,
-    /// A plugin file; repeatable.
-    #[arg(long = "plugin", value_name = "FILE")]
-    pub plugins: Vec<PathBuf>,
-    /// Show all checks and run nothing.
-    #[arg(long)]
-    pub list: bool,
-    /// How much is asked.
-    #[arg(long, default_value = "standard")]
-    pub level: Level,
-    /// Names of checks, separated by commas; of any level.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub only: Vec<String>,
-    /// Hyper-parameter, as `key=value`; repeatable.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Seed of data, order and learners.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Seconds that one call may take.
-    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
-    pub deadline: f64,
-    /// Checks at the same time.
-    #[arg(long, default_value_t = 2)]
-    pub jobs: usize,
-    /// Folder for what failing checks leave behind.
-    #[arg(long, default_value = "perdura-checks", value_name = "DIR")]
-    pub out: PathBuf,
-    #[arg(long, default_value = "text")]
-    pub format: Format,
-}
-
-#[derive(Args, Debug)]
-pub struct PluginNewArgs {
-    /// `lab/name`, or `name` (the lab is `local` then).
-    pub id: String,
-    /// Folder to write into; by default the name.
-    #[arg(long, value_name = "DIR")]
-    pub path: Option<PathBuf>,
-    /// Which method to start from.
-    #[arg(long, default_value = "blank", value_name = "blank|er|derpp")]
-    pub like: String,
-    /// The SDK: a checkout's folder or a version; by default the checkout this binary was built from.
-    #[arg(long, value_name = "PATH|VERSION")]
-    pub sdk: Option<String>,
-}
-
-#[derive(Args, Debug)]
-pub struct PluginBuildArgs {
-    /// Folder of the crate.
-    #[arg(default_value = ".")]
-    pub path: PathBuf,
-    /// Folder to install into; by default the user's plugin folder.
-    #[arg(long, value_name = "DIR")]
-    pub install: Option<PathBuf>,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum BenchmarksCommand {
-    /// List benchmarks.
-    List {
-        #[arg(long, default_value = "text")]
-        format: Format,
-    },
-    /// Show classes, samples and hash of a benchmark.
-    Inspect {
-        /// Benchmark.
-        name: String,
-        #[command(flatten)]
-        making: MakingArgs,
-        #[arg(long, default_value = "text")]
-        format: Format,
-    },
-    /// Write down which samples a benchmark streams and how it shows them, so that others can check.
-    Lock {
-        /// Benchmark.
-        name: String,
-        /// Seeds to lock: `0..5`, `1,2,7` or one number; without it, that of --seed.
-        #[arg(long)]
-        seeds: Option<String>,
-        /// File to write; standard output without it.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-        #[command(flatten)]
-        making: MakingArgs,
-    },
-    /// Show in what two streams differ; exit code 1 if they do.
-    Diff {
-        /// Lock file or benchmark.
-        a: String,
-        /// Lock file or benchmark.
-        b: String,
-        #[command(flatten)]
-        making: MakingArgs,
-    },
-    /// Draw a sheet of the views that self-supervised learning gets.
-    Views {
-        /// Benchmark.
-        name: String,
-        /// Folder to write `views.ppm` into.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// Folder with data sets.
-        #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
-        data_dir: Option<PathBuf>,
-        /// Seed of the views.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-    },
-}
-
-/// What a benchmark is made from.
-#[derive(Args, Debug)]
-pub struct MakingArgs {
-    /// Folder with data sets.
-    #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Seed of everything that is drawn.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    #[command(flatten)]
-    pub stream: StreamArgs,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum DataCommand {
-    /// List data sets that can be downloaded, and which of them are there.
-    List {
-        /// Folder with data sets.
-        #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
-        data_dir: Option<PathBuf>,
-        #[arg(long, default_value = "text")]
-        format: Format,
-    },
-    /// Download a data set, or check and complete what is there.
-    Fetch {
-        /// Data set; see `perdura data list`.
-        name: String,
-        /// Folder to put it into.
-        #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
-        data_dir: PathBuf,
-        /// Address of a folder that holds the files, to be asked instead of the known ones.
-        #[arg(long, value_name = "URL")]
-        mirror: Option<String>,
-    },
 }
 
 #[derive(Args, Debug)]

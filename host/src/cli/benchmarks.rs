@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::args::{BenchmarksCommand, Format, MakingArgs};
+use super::args::Format;
 use super::error::CliError;
 use super::output::say;
+use super::tool_args::{BenchmarksCommand, MakingArgs};
 use super::{DONE, resolve, views};
 use crate::stream::{self, Benchmark, Lock, LockedStream};
 

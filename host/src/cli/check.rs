@@ -4,12 +4,13 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::args::{Format, PluginCheckArgs};
+use super::args::Format;
 use super::benchmarks::json as pretty;
 use super::error::CliError;
 use super::output::say;
 use super::plugins::named;
 use super::resolve::setting;
+use super::tool_args::PluginCheckArgs;
 use super::{DONE, RUN_FAILED};
 use crate::check::{CheckOptions, Entry, Kind, Report, all, run};
 use crate::plugin::is_worker_file;

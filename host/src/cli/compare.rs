@@ -309,7 +309,7 @@ fn arguments(folder: &Path, run: &Resolved, setup: &SetupArgs) -> Vec<OsString> 
     if let Some(data_dir) = &setup.data_dir {
         arguments.extend(["--data-dir".into(), data_dir.into()]);
     }
-    for path in &setup.allow_read {
+    for path in &setup.tier.allow_read {
         arguments.extend(["--allow-read".into(), path.into()]);
     }
     let limits = &setup.limits;

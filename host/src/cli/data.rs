@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 use super::DONE;
-use super::args::{DataCommand, Format};
+use super::args::Format;
 use super::benchmarks::json as pretty;
 use super::error::CliError;
 use super::output::say;
+use super::tool_args::DataCommand;
 use crate::fetch::{DataSet, Presence, Progress, SETS};
 
 pub fn carry_out(command: &DataCommand) -> Result<u8, CliError> {

@@ -19,6 +19,7 @@ mod resume;
 mod runs;
 mod selection;
 mod tensorboard;
+mod tool_args;
 mod tune;
 mod views;
 

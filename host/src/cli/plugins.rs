@@ -4,14 +4,14 @@ use perdura_abi::manifest::Description;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-use super::args::{
-    Format, PluginBuildArgs, PluginInfoArgs, PluginListArgs, PluginNewArgs, PluginTrustArgs,
-    PluginsCommand,
-};
+use super::args::Format;
 use super::benchmarks::json as pretty;
 use super::check;
 use super::error::CliError;
 use super::output::say;
+use super::tool_args::{
+    PluginBuildArgs, PluginInfoArgs, PluginListArgs, PluginNewArgs, PluginTrustArgs, PluginsCommand,
+};
 use super::{DONE, REFUSED};
 use crate::names::list as listed;
 use crate::planning::{description, preset_name};

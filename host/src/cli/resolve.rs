@@ -37,8 +37,8 @@ pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
         stream: stream_options(&args.stream)?,
         lock: args.lock.clone(),
         tier: tier(args)?,
-        require_sandbox: args.require_sandbox,
-        allow_read: args.allow_read.clone(),
+        require_sandbox: args.tier.require_sandbox,
+        allow_read: args.tier.allow_read.clone(),
         trust_lock: args.trust_lock.clone(),
         deadlines,
         limits,
@@ -116,13 +116,13 @@ pub fn tier(args: &SetupArgs) -> Result<Tier, CliError> {
     static SAID: std::sync::Once = std::sync::Once::new();
     // The sandbox for GPUs has not been tried on a machine that has one; who wants it asks for it.
     let usual = if is_gpu(&args.device) { Tier::Process } else { Tier::Sandbox };
-    let wanted = args.isolation.map_or(usual, tier_of);
+    let wanted = args.tier.isolation.map_or(usual, tier_of);
     let refused = |reason: &str| {
         let text = format!("--require-sandbox: {reason}");
         Err(CliError::input(text))
     };
     if wanted != Tier::Sandbox {
-        return match args.require_sandbox {
+        return match args.tier.require_sandbox {
             true => refused(&format!("--isolation {} is none", wanted.name())),
             false => Ok(wanted),
         };
@@ -132,7 +132,7 @@ pub fn tier(args: &SetupArgs) -> Result<Tier, CliError> {
         return Ok(Tier::Sandbox);
     }
     let lacking = lacking.join("; ");
-    if args.require_sandbox {
+    if args.tier.require_sandbox {
         return refused(&format!("this system lacks {lacking}"));
     }
     SAID.call_once(|| {

@@ -32,9 +32,7 @@ pub fn carry_out(args: &ResumeArgs) -> Result<u8, CliError> {
     }
     let setup = SetupArgs {
         data_dir: args.data_dir.clone(),
-        isolation: args.isolation,
-        require_sandbox: args.require_sandbox,
-        allow_read: args.allow_read.clone(),
+        tier: args.tier.clone(),
         device: plan.device.clone(),
         limits: args.limits.clone(),
         checkpoints: args.checkpoints.clone(),

@@ -4,6 +4,7 @@
 
 mod error;
 mod preset_file;
+mod presets;
 mod settings;
 
 use perdura_abi::manifest::{Description, Preset};
@@ -12,10 +13,10 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 use crate::memory::Capacity;
-use crate::names::{did_you_mean, list};
+use crate::names::list;
 use crate::plugin::trust::Trust;
 use crate::plugin::{Found, LoadError, SearchPath, describe_cached, is_worker_file, spawn_options};
-use crate::run::{HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings};
+use crate::run::{HostBuild, MemorySize, PluginFile, RunPlan, StreamSettings};
 use crate::stream::{Benchmark, Lock, Scenario, Source, StreamContent, StreamError, StreamOptions};
 use crate::trainer::{check_declaration, context_of, declared, memory_of};
 use crate::worker::{
@@ -24,6 +25,8 @@ use crate::worker::{
 
 pub use error::PlanError;
 pub use preset_file::{PresetFile, PresetFileError};
+pub use presets::preset_name;
+use presets::{choose_preset, preset_used, presets_of};
 pub(crate) use settings::config as complete_config;
 
 /// What is wanted of some runs, before presets and defaults fill in the rest.
@@ -230,54 +233,6 @@ pub fn host_build() -> HostBuild {
     HostBuild { version: env!("CARGO_PKG_VERSION").into(), commit }
 }
 
-/// Name under which a preset is chosen: `benchmark` or `benchmark-memory`.
-pub fn preset_name(preset: &Preset) -> String {
-    match preset.memory {
-        Some(memory) => format!("{}-{memory}", preset.benchmark),
-        None => preset.benchmark.clone(),
-    }
-}
-
-fn choose_preset(
-    description: &Description,
-    setup: &Setup,
-    memory: Option<MemorySize>,
-) -> Result<Option<Preset>, PlanError> {
-    let presets = &description.presets;
-    match &setup.preset {
-        PresetChoice::None => Ok(None),
-        PresetChoice::Auto => {
-            let samples = match memory {
-                Some(MemorySize::Samples(samples)) => Some(samples),
-                _ => None,
-            };
-            let of_benchmark = || presets.iter().filter(|p| p.benchmark == setup.benchmark);
-            let exact = of_benchmark().find(|p| p.memory.is_some() && p.memory == samples);
-            Ok(exact.or_else(|| of_benchmark().find(|p| p.memory.is_none())).cloned())
-        }
-        PresetChoice::File(path) => Ok(Some(PresetFile::read(path, &description.id)?.preset)),
-        PresetChoice::Named(name) => {
-            let names: Vec<String> = presets.iter().map(preset_name).collect();
-            match names.iter().position(|n| n == name) {
-                Some(index) => Ok(Some(presets[index].clone())),
-                None => Err(PlanError::Preset {
-                    method: description.id.clone(),
-                    found: name.clone(),
-                    hint: did_you_mean(name, &names),
-                    known: list(&names),
-                }),
-            }
-        }
-    }
-}
-
-/// Names of the presets for a benchmark, whatever its parameters.
-fn presets_of(description: &Description, benchmark: &str) -> Vec<String> {
-    let base = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
-    let presets = description.presets.iter();
-    presets.filter(|p| base(&p.benchmark) == base(benchmark)).map(preset_name).collect()
-}
-
 /// A Class-IL stream is one for Task-IL too: both are scored from one run.
 fn check_scenario(description: &Description, benchmark: &Benchmark) -> Result<(), PlanError> {
     let of_stream: &[&str] = match benchmark.scenario {
@@ -296,16 +251,6 @@ fn check_scenario(description: &Description, benchmark: &Benchmark) -> Result<()
         found: benchmark.scenario.to_string(),
         supported: list(supported),
     })
-}
-
-fn preset_used(preset: &Preset, choice: &PresetChoice) -> PresetUsed {
-    let (benchmark, source) = (preset.benchmark.clone(), preset.source.clone());
-    let name = match choice {
-        // Without its folder: the plan says what was run, not where somebody keeps files.
-        PresetChoice::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into(),
-        _ => preset_name(preset),
-    };
-    PresetUsed { name, benchmark, memory: preset.memory, source }
 }
 
 /// Options before the preset, the preset before the benchmark.
@@ -384,18 +329,5 @@ mod tests {
         for part in ["lab/x", "class-il", "split-digits", "supports domain-il, task-free"] {
             assert!(message.contains(part), "{message}");
         }
-    }
-
-    #[test]
-    fn presets_of_a_benchmark_are_found_whatever_its_parameters() {
-        let preset = |benchmark: &str, memory| Preset {
-            benchmark: benchmark.into(),
-            memory,
-            ..Preset::default()
-        };
-        let presets = vec![preset("split-mnist", Some(200)), preset("perm-mnist", None)];
-        let description = Description { presets, ..Description::default() };
-        assert_eq!(presets_of(&description, "split-mnist:experiences=2"), ["split-mnist-200"]);
-        assert_eq!(presets_of(&description, "rot-mnist"), [""; 0]);
     }
 }

@@ -17,7 +17,7 @@ use crate::rng::{call_seed, keyed, shuffle};
 use crate::run::{ABSENT_CLASS, After, Predictions};
 use crate::stream::{Benchmark, EvalHead, Scenario};
 use crate::trainer::{Activity, Ledger};
-use crate::worker::{CallFault, HostServices, LearnerPort};
+use crate::worker::{CallFault, HostServices, LearnerPort, NoServices};
 
 /// Samples per `predict` call: large enough for the arithmetic, small enough for the message.
 const BATCH_SAMPLES: usize = 500;
@@ -162,7 +162,7 @@ impl Scorer {
                 let view = self.views[answer.view].name.clone();
                 message.set_header(&PredictMsg { view, ..question.clone() });
                 ledger.time(Activity::Evaluation, || {
-                    port.call(Op::PREDICT, &message, &mut Silent, &mut reply)
+                    port.call(Op::PREDICT, &message, &mut NoServices, &mut reply)
                 })?;
                 let open = ledger.time(Activity::Scoring, || {
                     self.read_answer(&reply, paper, places, (answer.view, predictions))
@@ -343,7 +343,7 @@ impl<R: Read> HostServices for StateSource<R> {
         answer: &mut MessageBuf,
     ) -> Result<(), AbiError> {
         if op != HostOp::READ_STATE {
-            return Silent.serve(op, message, answer);
+            return NoServices.serve(op, message, answer);
         }
         let mut piece = Vec::new();
         let read = (&mut self.state).take(PIECE_BYTES).read_to_end(&mut piece);
@@ -352,6 +352,3 @@ impl<R: Read> HostServices for StateSource<R> {
         Ok(())
     }
 }
-
-/// Offers nothing: an instance that is scored must not reach the data.
-use crate::worker::NoServices as Silent;

@@ -1,4 +1,5 @@
-//! Round trips and deaths. The worker program is this test binary again, entered through [`child`].
+//! Round trips and deaths. The worker program is this test binary again, entered through [`child`]. One file,
+//! because all of it stands on that one entry.
 
 use perdura_abi::message::{ContextMsg, CreateMsg, Grants};
 use perdura_abi::table::{AbiError, HostOp, Message, Op};
@@ -511,37 +512,4 @@ mod frames {
         assert!(matches!(wire.receive(0, &mut Forever), Err(WireError::Closed)));
         assert_eq!(served.join().unwrap(), 2);
     }
-}
-
-/// `cargo test --release -p perdura worker::tests::round_trip -- --ignored --nocapture`
-/// A 2-core virtual machine, 2026-11: 138 x 784 f32 in 24 us through a worker.
-#[test]
-#[ignore = "a measurement"]
-fn round_trip_times() {
-    let median = |mut times: Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        (times[times.len() / 2], times[times.len() * 99 / 100])
-    };
-    for (name, rows) in [("no tensor", 0), ("32 x 784 f32", 32), ("138 x 784 f32", 138)] {
-        let mut message = order("acknowledge");
-        message.push_with(&[rows, 784], |out: &mut [f32]| out.fill(0.5));
-        for mut port in both() {
-            let mut reply = MessageBuf::new();
-            let times = (0..5000).map(|_| {
-                let start = Instant::now();
-                port.call(Op::OBSERVE, &message, &mut NoServices, &mut reply).unwrap();
-                start.elapsed().as_secs_f64() * 1e6
-            });
-            let (p50, p99) = median(times.collect());
-            println!("{name:14} {:?}: p50 {p50:.1} us, p99 {p99:.1} us", port.tier());
-        }
-    }
-    let starts = (0..50).map(|_| {
-        let start = Instant::now();
-        let port = worker(&options());
-        let time = start.elapsed().as_secs_f64() * 1e6;
-        drop(port);
-        time
-    });
-    println!("start to created: p50 {:.0} us", median(starts.collect()).0);
 }

@@ -1,5 +1,6 @@
 //! Runs a toy learner with the real trainer, memory and scorer over a small synthetic stream, in this
-//! process. Toys write what they are given into a journal; tests read it afterwards.
+//! process. Toys write what they are given into a journal; tests read it afterwards. One file, so that the
+//! whole of what a toy may do is seen at once.
 
 use perdura::augment::{SslAugment, TrainAugment};
 use perdura::data::{DataPair, Dataset, ImageShape};

@@ -1,5 +1,6 @@
 //! Headers of the messages, as JSON. Unknown fields are ignored and missing ones take their default,
-//! so that either side may be the newer one. Tensors are named by their index in the message.
+//! so that either side may be the newer one. Tensors are named by their index in the message. Longer than
+//! other files, because the whole vocabulary of the boundary can be read here in one piece.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
