@@ -346,18 +346,29 @@ fn lists_and_descriptions() {
     assert_eq!(info["description"]["config_default"]["reg_weight"], 2.0);
 }
 
-/// What a plan file says cannot be said again on the command line.
+/// What a plan file says cannot be said again on the command line, but for how much and how often:
+/// one plan then serves several memories.
 #[test]
 fn a_plan_file_and_the_options_it_replaces() {
     let sandbox = Sandbox::new();
     let text = "benchmark = \"split-digits\"\n[[method]]\nid = \"nearest-mean\"\n";
     let plan = sandbox.write("plan.toml", text).display().to_string();
-    for option in
-        ["--methods=er", "--seeds=0..2", "--memory=9", "--set=a=1", "--epochs=1", "--online"]
-    {
+    for option in ["--methods=er", "--benchmark=x", "--set=a=1", "--epochs=1", "--online"] {
         let name = option.split('=').next().expect("it has a name");
         sandbox.perdura(&["compare", &plan, option]).refused(&["[PLAN]", name]);
     }
+    let text = "benchmark = \"split-digits\"\nmemory = 5\nseeds = \"7\"\nepochs = 1\n\
+                [[method]]\nid = \"er\"\n[[method]]\nid = \"er\"\nname = \"more\"\nmemory = \"+3\"\n";
+    let plan = sandbox.write("memories.toml", text).display().to_string();
+    sandbox.perdura(&["compare", &plan, "--memory=9", "--seeds=0,1", "--out=out"]).expect(0);
+    let folders = std::fs::read_dir(sandbox.path("work/out/split-digits/perdura-er")).unwrap();
+    let count = |folder: std::fs::DirEntry| {
+        let name = folder.file_name().into_string().expect("a name of ours");
+        (name, std::fs::read_dir(folder.path()).unwrap().count())
+    };
+    let mut found: Vec<_> = folders.map(|folder| count(folder.unwrap())).collect();
+    found.sort();
+    assert_eq!(found, [("m12".to_owned(), 2), ("m9".to_owned(), 2)]);
 }
 
 /// Defaults are used where a method's settings are for other parameters, and it says so.

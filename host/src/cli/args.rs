@@ -85,18 +85,19 @@ pub struct RunArgs {
 #[derive(Args, Debug)]
 pub struct CompareArgs {
     /// A comparison as a TOML file. It says what is run on what; where and how it is run (folders,
-    /// plugins, isolation, device, threads, limits, output) is still said by options.
+    /// plugins, isolation, device, threads, limits, output) is still said by options. `--memory`
+    /// and `--seeds` take the place of its own.
     #[arg(conflicts_with_all = [
-        "methods", "seeds", "benchmark", "memory", "set", "preset", "epochs", "batch", "drop_last",
-        "validation", "online", "score_every",
+        "methods", "benchmark", "set", "preset", "epochs", "batch", "drop_last", "validation",
+        "online", "score_every",
     ])]
     pub plan: Option<PathBuf>,
     /// Methods, separated by commas.
     #[arg(long, value_delimiter = ',', required_unless_present = "plan")]
     pub methods: Vec<String>,
-    /// Seeds: `0..5` (0 to 4), `1,2,7` or one number.
-    #[arg(long, default_value = "0..3")]
-    pub seeds: String,
+    /// Seeds: `0..5` (0 to 4), `1,2,7` or one number; by default those of the plan file, or `0..3`.
+    #[arg(long)]
+    pub seeds: Option<String>,
     /// Runs at the same time: a number or `auto`.
     #[arg(long, default_value = "auto")]
     pub jobs: String,

@@ -46,14 +46,15 @@ pub fn run(args: &RunArgs) -> Result<u8, CliError> {
 
 /// `perdura compare`.
 pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
-    let (arms, seeds) = match &args.plan {
+    let (arms, planned) = match &args.plan {
         Some(path) => plan_file::read(path, &args.setup)?,
         None => {
             let arms = args.methods.iter().map(|method| Arm::of(method, &args.setup));
-            (arms.collect(), args.seeds.clone())
+            (arms.collect(), None)
         }
     };
-    let seeds = resolve::seeds(&seeds)?;
+    let seeds = args.seeds.as_deref().or(planned.as_deref()).unwrap_or("0..3");
+    let seeds = resolve::seeds(seeds)?;
     let threads = arms.iter().map(|a| a.setup.threads).max().unwrap_or(1);
     let jobs = resolve::jobs(&args.jobs, threads)?;
     let shard = args.shard.as_deref().map(str::parse).transpose()?;

@@ -2,15 +2,16 @@
 //!
 //! ```toml
 //! benchmark = "split-digits"
-//! memory = 200                # or "64KiB"
-//! seeds = "0..5"
+//! memory = 200                # or "64KiB"; `--memory` takes its place
+//! seeds = "0..5"              # `--seeds` takes their place
 //! epochs = 10                 # optional, like batch, drop_last, class_order, eval_head, validation, online,
 //!                             # score_every, lock (a file of `benchmarks lock`)
 //!
 //! [[method]]
 //! id = "cls-er"
 //! name = "cls-er, slow"        # optional: what these settings are called in tables
-//! preset = "none"             # optional, like memory and policy here
+//! memory = "+1024"            # optional: a number, or so many samples more than the plan's
+//! preset = "none"             # optional, like policy here
 //! set = { reg_weight = 2.0 }
 //! ```
 
@@ -68,8 +69,9 @@ impl Memory {
     }
 }
 
-/// Arms and seeds of a plan file. `given` supplies what a file does not say: data folder, plugins, isolation.
-pub fn read(path: &Path, given: &SetupArgs) -> Result<(Vec<Arm>, String), CliError> {
+/// Arms of a plan file, and its seeds. `given` supplies what a file does not say (data folder, plugins,
+/// isolation), and a memory in place of the plan's.
+pub fn read(path: &Path, given: &SetupArgs) -> Result<(Vec<Arm>, Option<String>), CliError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|source| CliError::File { path: name.clone(), source })?;
@@ -78,15 +80,36 @@ pub fn read(path: &Path, given: &SetupArgs) -> Result<(Vec<Arm>, String), CliErr
     if file.method.is_empty() {
         return Err(CliError::input(format!("{name}: expected at least one [[method]]")));
     }
-    let seeds = file.seeds.clone().unwrap_or_else(|| "0..3".into());
     let arms = file.method.iter().map(|method| arm(&file, method, given));
-    Ok((arms.collect::<Result<_, _>>()?, seeds))
+    Ok((arms.collect::<Result<_, _>>()?, file.seeds.clone()))
+}
+
+/// The memory of an arm: its own, or the plan's, or so many samples more than that.
+fn memory(
+    own: Option<&Memory>,
+    planned: Option<String>,
+    method: &str,
+) -> Result<Option<String>, CliError> {
+    let Some(own) = own.map(Memory::text) else { return Ok(planned) };
+    let Some(more) = own.strip_prefix('+') else { return Ok(Some(own)) };
+    let base = planned.as_deref().and_then(|planned| planned.parse::<u64>().ok());
+    match (more.parse::<u64>(), base) {
+        (Ok(more), Some(base)) if base.checked_add(more).is_some() => {
+            Ok(Some((base + more).to_string()))
+        }
+        _ => Err(CliError::input(format!(
+            "{method}: memory = \"{own}\" adds samples to the plan's memory; expected a whole \
+             number behind `+` and a plan's memory in samples, found {}",
+            planned.as_deref().unwrap_or("none")
+        ))),
+    }
 }
 
 fn arm(file: &PlanFile, method: &Method, given: &SetupArgs) -> Result<Arm, CliError> {
     let mut setup = given.clone();
     setup.benchmark = file.benchmark.clone();
-    setup.memory = method.memory.as_ref().or(file.memory.as_ref()).map(Memory::text);
+    let planned = given.memory.clone().or(file.memory.as_ref().map(Memory::text));
+    setup.memory = memory(method.memory.as_ref(), planned, &method.id)?;
     setup.policy = method.policy.clone().unwrap_or_else(|| given.policy.clone());
     setup.preset = method.preset.clone().unwrap_or_else(|| "auto".into());
     setup.threads = file.threads.unwrap_or(given.threads);
@@ -115,11 +138,15 @@ fn arm(file: &PlanFile, method: &Method, given: &SetupArgs) -> Result<Arm, CliEr
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<(Vec<Arm>, String), CliError> {
+    fn parse(text: &str) -> Result<(Vec<Arm>, Option<String>), CliError> {
+        with(text, &SetupArgs::of_benchmark("split-digits"))
+    }
+
+    fn with(text: &str, given: &SetupArgs) -> Result<(Vec<Arm>, Option<String>), CliError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.toml");
         std::fs::write(&path, text).unwrap();
-        read(&path, &SetupArgs::of_benchmark("split-digits"))
+        read(&path, given)
     }
 
     #[test]
@@ -128,7 +155,7 @@ mod tests {
                     [[method]]\nid = \"er\"\nname = \"er, fast\"\nset = { lr = 0.5 }\n[[method]]\nid = \"sgd\"\nmemory = 3\n\
                     policy = \"ring\"\n";
         let (arms, seeds) = parse(text).unwrap();
-        assert_eq!(seeds, "0..2");
+        assert_eq!(seeds.as_deref(), Some("0..2"));
         assert_eq!((arms[0].method.as_str(), arms[1].method.as_str()), ("er", "sgd"));
         assert_eq!((arms[0].name.as_deref(), &arms[1].name), (Some("er, fast"), &None));
         assert_eq!(arms[0].setup.set, ["lr=0.5"]);
@@ -140,6 +167,30 @@ mod tests {
             ("auto", "ring")
         );
         assert_eq!(arms[1].setup.stream.epochs, Some(2));
+    }
+
+    #[test]
+    fn a_memory_may_be_so_many_samples_more_than_the_plans() {
+        let text = |memory: &str| {
+            format!(
+                "benchmark = \"x\"\n{memory}\n[[method]]\nid = \"er\"\n\
+                 [[method]]\nid = \"er\"\nmemory = \"+20\"\n[[method]]\nid = \"er\"\nmemory = 7\n"
+            )
+        };
+        let memories = |arms: Vec<Arm>| {
+            let memories = arms.into_iter().map(|arm| arm.setup.memory.unwrap_or_default());
+            memories.collect::<Vec<_>>()
+        };
+        assert_eq!(memories(parse(&text("memory = 100")).unwrap().0), ["100", "120", "7"]);
+        let mut given = SetupArgs::of_benchmark("split-digits");
+        given.memory = Some("30".into());
+        assert_eq!(memories(with(&text("memory = 100"), &given).unwrap().0), ["30", "50", "7"]);
+        for (memory, found) in [("", "found none"), ("memory = \"1MB\"", "found 1MB")] {
+            let message = parse(&text(memory)).err().expect("refused").to_string();
+            assert!(message.ends_with(found), "{message}");
+        }
+        let message = parse(&text("memory = 1").replace("+20", "+a")).err().expect("refused");
+        assert!(message.to_string().contains("memory = \"+a\" adds samples"), "{message}");
     }
 
     #[test]
