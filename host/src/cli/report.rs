@@ -12,6 +12,7 @@ use crate::report::{Report, ReportFormat, write};
 pub fn carry_out(args: &ReportArgs) -> Result<u8, CliError> {
     let report = Report::of(&args.runs)?;
     report.unread.iter().for_each(|run| eprintln!("warning: not read: {run}"));
+    report.damaged.iter().for_each(|file| eprintln!("warning: read in part: {file}"));
     let text = write(&report, args.format);
     match file(args) {
         None => say!("{}", text.trim_end_matches('\n')),

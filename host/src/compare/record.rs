@@ -10,7 +10,7 @@ use crate::run::{
 #[derive(Clone, Debug)]
 pub struct RunRecord {
     pub plan: RunPlan,
-    /// `None` for a run that did not end: it counts as failed.
+    /// Of a run that did not end, what it has brought so far, if that is anything: it counts as failed.
     pub summary: Option<Summary>,
     pub resources: Option<Resources>,
 }
@@ -20,7 +20,7 @@ impl RunRecord {
     pub fn read(folder: &RunFolder) -> Result<RunRecord, RunError> {
         Ok(RunRecord {
             plan: folder.plan()?,
-            summary: folder.summary()?,
+            summary: folder.summary()?.or_else(|| folder.partial()),
             resources: folder.resources()?,
         })
     }
@@ -35,11 +35,7 @@ impl RunRecord {
         match self.summary.as_ref().map(|summary| &summary.outcome) {
             Some(Outcome::Finished) => None,
             Some(Outcome::Failed(fault)) => Some(fault.clone()),
-            None => Some(Fault {
-                kind: "unfinished".into(),
-                message: "the run left no summary: it goes on, or was killed".into(),
-                ..Fault::default()
-            }),
+            None => Some(Fault::unfinished()),
         }
     }
 
@@ -47,8 +43,8 @@ impl RunRecord {
     pub(crate) fn status(&self) -> &'static str {
         match self.summary.as_ref().map(|summary| &summary.outcome) {
             Some(Outcome::Finished) => "finished",
-            Some(Outcome::Failed(_)) => "failed",
-            None => "unfinished",
+            Some(Outcome::Failed(fault)) if !fault.is_unfinished() => "failed",
+            Some(Outcome::Failed(_)) | None => "unfinished",
         }
     }
 

@@ -45,6 +45,7 @@ pub fn html(report: &Report) -> String {
                         } }
                     }
                     @for run in &report.unread { p.warning { "Not read: " (run) } }
+                    @for file in &report.damaged { p.warning { "Read in part: " (file) } }
                     noscript { p.note {
                         "Charts are drawn by a script in this file; tables need none." } }
                 }

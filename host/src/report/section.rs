@@ -30,6 +30,8 @@ pub struct Report {
     /// Runs that could not be read, as sentences: they are named, and do not keep the others from
     /// being shown.
     pub unread: Vec<String>,
+    /// Files that could be read in part: what is whole in them is shown.
+    pub damaged: Vec<String>,
 }
 
 impl Report {
@@ -48,23 +50,27 @@ impl Report {
         }
         let mut seen = std::collections::BTreeSet::new();
         folders.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
-        let (mut runs, mut unread) = (Vec::new(), Vec::new());
+        let (mut runs, mut unread, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         for folder in folders {
             match ReportRun::read(&folder) {
-                Ok(run) => runs.push(run),
+                Ok((run, damage)) => {
+                    runs.push(run);
+                    damaged.extend(damage.iter().map(RunError::to_string));
+                }
                 Err(error) => unread.push(error.to_string()),
             }
         }
-        Ok(Report { sections: Section::all(runs), unread })
+        Ok(Report { sections: Section::all(runs), unread, damaged })
     }
 }
 
 impl ReportRun {
-    /// Reads the files of a run.
-    pub fn read(path: &Path) -> Result<ReportRun, RunError> {
+    /// Reads the files of a run, and what is wrong with its events: no number is computed from them.
+    pub fn read(path: &Path) -> Result<(ReportRun, Option<RunError>), RunError> {
         let folder = RunFolder::open(path)?;
         let record = RunRecord::read(&folder)?;
-        Ok(ReportRun { folder: path.to_owned(), record, events: folder.events()? })
+        let (events, damage) = folder.whole_events()?;
+        Ok((ReportRun { folder: path.to_owned(), record, events }, damage))
     }
 }
 

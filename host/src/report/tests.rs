@@ -20,7 +20,7 @@ fn runs(records: Vec<RunRecord>) -> Vec<ReportRun> {
 }
 
 fn report(records: Vec<RunRecord>) -> Report {
-    Report { sections: Section::all(runs(records)), unread: Vec::new() }
+    Report { sections: Section::all(runs(records)), unread: Vec::new(), damaged: Vec::new() }
 }
 
 #[test]
@@ -176,6 +176,32 @@ fn a_run_that_cannot_be_read_is_named_and_the_others_are_shown() {
     // One folder named twice is one.
     let twice = Report::of(&[out.path().to_owned(), out.path().to_owned()]).unwrap();
     assert_eq!(twice.sections[0].runs.len(), 1);
+}
+
+#[test]
+fn of_damaged_events_those_that_are_whole_are_used_and_the_damage_is_named() {
+    use crate::run::{Event, EventKind};
+    let out = tempfile::tempdir().unwrap();
+    let plan = crate::run::tests::plan("a/x", 0);
+    let mut run = crate::run::RunFolder::create(out.path(), &plan).unwrap();
+    let epoch = |epoch: u32| {
+        let scalars = [("loss".to_owned(), Some(0.5))].into();
+        let what = EventKind::EpochEnded { experience: 0, epoch, steps: 1, scalars };
+        Event { at_ms: 0, what }
+    };
+    (0..4).for_each(|number| run.append_event(&epoch(number)).unwrap());
+    let path = run.path().join("events.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    std::fs::write(&path, [lines[0], "{\"at_ms\":", "\u{0}\u{0}", lines[3], ""].join("\n"))
+        .unwrap();
+    let report = Report::of(&[out.path().to_owned()]).unwrap();
+    assert!(report.unread.is_empty(), "{:?}", report.unread);
+    assert_eq!(report.sections[0].runs[0].events, [epoch(0), epoch(3)]);
+    let [damage] = &report.damaged[..] else { panic!("{:?}", report.damaged) };
+    assert!(damage.contains("events.jsonl is damaged or was edited: line 2: "), "{damage}");
+    assert!(damage.ends_with("; and 1 more"), "{damage}");
+    assert!(write(&report, ReportFormat::Html).contains("Read in part: "));
 }
 
 #[test]

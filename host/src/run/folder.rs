@@ -10,6 +10,7 @@ use super::{Checkpoints, Event, Outcome, Resources, RunError, RunPlan, Summary, 
 pub(super) const PLAN: &str = "plan.json";
 const EVENTS: &str = "events.jsonl";
 const SUMMARY: &str = "summary.json";
+const PARTIAL: &str = "partial.json";
 const RESOURCES: &str = "resources.json";
 const PREDICTIONS: &str = "predictions";
 const LOG: &str = "log.txt";
@@ -130,9 +131,9 @@ impl RunFolder {
     }
 
     /// Brings the folder back to an earlier moment: of the events the first so many bytes, of the
-    /// predictions these files, no summary.
+    /// predictions these files, no summary, not even one so far.
     pub fn rewind(&mut self, events_bytes: u64, predictions: &[String]) -> Result<(), RunError> {
-        for name in [SUMMARY, RESOURCES] {
+        for name in [SUMMARY, PARTIAL, RESOURCES] {
             remove(&self.path.join(name))?;
         }
         let path = self.path.join(EVENTS);
@@ -179,20 +180,31 @@ impl RunFolder {
     /// All events; none if there is no file. A last line without its newline is one that a killed
     /// run did not finish, or that is being written: it is left out.
     pub fn events(&self) -> Result<Vec<Event>, RunError> {
+        let (events, damage) = self.whole_events()?;
+        damage.map_or(Ok(events), Err)
+    }
+
+    /// The same, but what can be read of a damaged file, and what is wrong with it.
+    pub fn whole_events(&self) -> Result<(Vec<Event>, Option<RunError>), RunError> {
         let path = self.path.join(EVENTS);
         if !path.exists() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let text = files::read(&path)?;
         let complete = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let lines = text[..complete].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let parse = |(number, line)| {
-            serde_json::from_slice(line).map_err(|error| RunError::Damaged {
-                path: path.clone(),
-                reason: format!("line {}: {error}", number + 1),
-            })
-        };
-        lines.enumerate().map(parse).collect()
+        let (mut events, mut problems) = (Vec::new(), Vec::new());
+        for (index, line) in text[..complete].split(|byte| *byte == b'\n').enumerate() {
+            match serde_json::from_slice(line) {
+                _ if line.is_empty() => {}
+                Ok(event) => events.push(event),
+                Err(error) => problems.push(format!("line {}: {error}", index + 1)),
+            }
+        }
+        let more = problems.len().saturating_sub(1);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let damage = problems.into_iter().next();
+        let damage = damage.map(|first| RunError::Damaged { path, reason: first + &more });
+        Ok((events, damage))
     }
 
     /// Writes the predictions of a view, replacing those of the same moment.
@@ -215,7 +227,24 @@ impl RunFolder {
     /// Writes resources, then the summary: a folder with a summary is complete.
     pub fn finish(&self, summary: &Summary, resources: &Resources) -> Result<(), RunError> {
         files::write(&self.path.join(RESOURCES), files::json_text(resources).as_bytes())?;
-        files::write(&self.path.join(SUMMARY), files::json_text(summary).as_bytes())
+        files::write(&self.path.join(SUMMARY), files::json_text(summary).as_bytes())?;
+        remove(&self.path.join(PARTIAL))
+    }
+
+    /// Writes down what a run that goes on has brought so far, for the case that its process dies.
+    pub fn write_partial(&self, summary: &Summary) -> Result<(), RunError> {
+        files::write(&self.path.join(PARTIAL), files::json_text(summary).as_bytes())
+    }
+
+    /// What a run without a summary has brought so far; its outcome is [`Fault::unfinished`]. `None`
+    /// where nothing was scored yet. A damaged file is passed over aloud: everything in it is in the
+    /// predictions, too.
+    ///
+    /// [`Fault::unfinished`]: super::Fault::unfinished
+    pub fn partial(&self) -> Option<Summary> {
+        let path = self.path.join(PARTIAL);
+        let read = || files::read_json(&path, Summary::FORMAT);
+        path.exists().then(read)?.map_err(|error| tracing::warn!("{error}")).ok()
     }
 
     /// Replaces the summary of a run that has ended.

@@ -7,6 +7,7 @@
 //! | `predictions/after-<i>.<view>.safetensors` | [`Predictions`] of a view | yes |
 //! | `checkpoints/<n>.checkpoint` | where a run that has not ended can be taken up; gone when it is finished | no |
 //! | `summary.json` | [`Summary`]: outcome, matrices, metrics; written last | yes |
+//! | `partial.json` | [`Summary`] so far, after every score; gone when there is one of the end | no |
 //! | `resources.json` | [`Resources`]: time, memory, tier, machine, date | no |
 //! | `tags.txt` | words people gave the run | no |
 //! | `log.txt` | log lines of host and plugin | no |

@@ -71,6 +71,24 @@ pub struct Fault {
     pub last_log: Vec<String>,
 }
 
+/// Kind of the fault of a run that has not come to an end.
+const UNFINISHED: &str = "unfinished";
+
+impl Fault {
+    /// Of a run that goes on, or whose processes were all killed.
+    pub fn unfinished() -> Fault {
+        Fault {
+            kind: UNFINISHED.into(),
+            message: "the run left no summary: it goes on, or was killed".into(),
+            ..Fault::default()
+        }
+    }
+
+    pub fn is_unfinished(&self) -> bool {
+        self.kind == UNFINISHED
+    }
+}
+
 /// Scores of one view.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]

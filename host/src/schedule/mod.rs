@@ -156,7 +156,7 @@ fn start(index: usize, job: &Job, sender: Sender<News>) -> std::io::Result<Runni
     Ok(Running { child, reader })
 }
 
-/// How a job has ended. A process that left no summary gets one.
+/// How a job has ended. A process that left no summary gets one, with what it had brought so far.
 fn settle(job: &Job, status: Option<ExitStatus>, said: &str) -> Result<Ended, RunError> {
     let code = status.and_then(|status| status.code());
     if code == Some(i32::from(INTERRUPTED)) {
@@ -182,7 +182,9 @@ fn settle(job: &Job, status: Option<ExitStatus>, said: &str) -> Result<Ended, Ru
     let outcome = Outcome::Failed(fault);
     if !refused {
         let resources = Resources { format: Resources::FORMAT, ..Resources::default() };
-        let written = folder.finish(&Summary::empty(&plan, outcome.clone()), &resources);
+        // What its finished experiences have brought is kept.
+        let so_far = folder.partial().unwrap_or_else(|| Summary::empty(&plan, outcome.clone()));
+        let written = folder.finish(&Summary { outcome: outcome.clone(), ..so_far }, &resources);
         if let Err(error) = written {
             // The run can be taken up once this is mended; the others go on.
             tracing::error!("{}: {error}", job.name);

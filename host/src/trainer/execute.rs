@@ -262,6 +262,7 @@ fn train(
     let loaded = load(port, checkpoint.state());
     let Content { standing, results, .. } = checkpoint.content;
     recorder.restore(results, standing.place.step, ledger)?;
+    recorder.keep_partial(&desk.world);
     loaded.map_err(|fault| stored_fault(None, fault))?;
     Trainer::new(port, desk, recorder, ledger).go_on(standing)
 }

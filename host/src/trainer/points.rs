@@ -99,6 +99,7 @@ impl Recorder<'_> {
                 ledger.time(Activity::Results, || self.record(after, view.view, view.predictions));
             written.map_err(results_fault)?;
         }
+        ledger.time(Activity::Results, || self.keep_partial(&desk.world));
         Ok(true)
     }
 }

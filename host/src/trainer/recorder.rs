@@ -211,21 +211,7 @@ impl<'a> Recorder<'a> {
                 self.lines.event(EventKind::RunFailed { fault: fault.clone() })
             }
         }
-        let mut summary = self.summary.clone();
-        summary.outcome = outcome;
-        let truth: Vec<Option<u32>> = self.benchmark.experiences.iter().map(|e| e.group).collect();
-        summary.grouping = self.growth.grouping(&truth);
-        summary.growth = self.growth.networks();
-        let facts = StreamFacts::of(&self.benchmark);
-        for Scores { view, scenario, matrix } in std::mem::take(&mut self.scores) {
-            let last = self.last.get(&view).map(|(_, predictions)| predictions);
-            let mut scores = summarise(&facts, scenario, matrix, last);
-            // The last row of a stream that broke off is not its end.
-            if summary.scored_after_steps.is_some() && summary.outcome != Outcome::Finished {
-                scores.metrics = Metrics::default();
-            }
-            summary.views[view].scenarios.push(scores);
-        }
+        let summary = self.summary_so_far(outcome);
         let seconds = self.lines.spent().as_secs_f64();
         let resources = Resources {
             format: Resources::FORMAT,
@@ -247,6 +233,37 @@ impl<'a> Recorder<'a> {
             tracing::warn!("checkpoints are left: {error}");
         }
         Ok(())
+    }
+
+    /// The summary if the run ended now.
+    fn summary_so_far(&self, outcome: Outcome) -> Summary {
+        let mut summary = Summary { outcome, ..self.summary.clone() };
+        let truth: Vec<Option<u32>> = self.benchmark.experiences.iter().map(|e| e.group).collect();
+        summary.grouping = self.growth.grouping(&truth);
+        summary.growth = self.growth.networks();
+        let facts = StreamFacts::of(&self.benchmark);
+        for Scores { view, scenario, matrix } in &self.scores {
+            let last = self.last.get(view).map(|(_, predictions)| predictions);
+            let mut scores = summarise(&facts, *scenario, matrix.clone(), last);
+            // The last row of a stream that broke off is not its end.
+            if summary.scored_after_steps.is_some() && summary.outcome != Outcome::Finished {
+                scores.metrics = Metrics::default();
+            }
+            summary.views[*view].scenarios.push(scores);
+        }
+        summary
+    }
+
+    /// Writes down what has been scored until now, so that it outlives this process. That it cannot be
+    /// written does not stop the run.
+    pub(super) fn keep_partial(&mut self, world: &World) {
+        let outcome = Outcome::Failed(Fault::unfinished());
+        let mut summary = self.summary_so_far(outcome);
+        summary.steps = world.place.step;
+        summary.memory_bytes = world.memory.as_ref().map_or(0, |memory| memory.bytes());
+        if let Err(error) = self.lines.folder.write_partial(&summary) {
+            self.lines.remark(format!("what was scored is not in the summary so far: {error}"));
+        }
     }
 
     pub(super) fn record(
