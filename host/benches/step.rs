@@ -87,7 +87,7 @@ impl Observer for Speeds {
     }
     fn epoch_ended(&mut self, _: &Place, _: u64, _: BTreeMap<String, f64>) {}
     fn learner_event(&mut self, _: &Place, _: EventMsg) {}
-    fn step_ended(&mut self, _: &Place) {}
+    fn step_ended(&mut self, _: &Place, _: &BTreeMap<String, f64>) {}
 }
 
 const SAMPLES: usize = 20_000;

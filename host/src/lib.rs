@@ -13,6 +13,8 @@
 //!    [`report`] pages; [`index`] finds runs among many; [`tune`] chooses
 //!    hyper-parameters.
 //!
+//! [`mlflow`] tells a tracking server of runs while they go on.
+//!
 //! [`interrupt`] hears when a process is to end; what a run needs to go on later is in its checkpoints.
 //! [`reproduce`] knows published results and when ours count as the same; [`mod@check`] holds a plugin to
 //! what the trait promises, before anything is trained.
@@ -26,10 +28,12 @@ pub mod cli;
 pub mod compare;
 pub mod data;
 pub mod fetch;
+mod http;
 pub mod index;
 pub mod interrupt;
 pub mod memory;
 pub mod metrics;
+pub mod mlflow;
 pub mod names;
 pub mod planning;
 pub mod plugin;

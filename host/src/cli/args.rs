@@ -129,6 +129,8 @@ pub struct ResumeArgs {
     pub limits: LimitArgs,
     #[command(flatten)]
     pub checkpoints: CheckpointArgs,
+    #[command(flatten)]
+    pub track: TrackArgs,
     /// What is printed on standard output.
     #[arg(long, default_value = "text")]
     pub format: Format,
@@ -306,12 +308,41 @@ pub struct OutputArgs {
     /// Word to find the runs by, see `perdura runs`; repeatable.
     #[arg(long, value_name = "TAG")]
     pub tag: Vec<String>,
-    /// Write event files for TensorBoard into the folders of the runs.
-    #[arg(long)]
-    pub tensorboard: bool,
+    #[command(flatten)]
+    pub track: TrackArgs,
     /// What is printed on standard output.
     #[arg(long, default_value = "text")]
     pub format: Format,
+}
+
+/// Who else is told of runs while they go on.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Output")]
+pub struct TrackArgs {
+    /// Write event files for TensorBoard into the folders of the runs.
+    #[arg(long)]
+    pub tensorboard: bool,
+    /// Tell a tracking server of MLflow, such as `http://127.0.0.1:5000`, of the runs. Runs do not wait for
+    /// it.
+    #[arg(long, value_name = "URI")]
+    pub mlflow: Option<String>,
+    /// Steps between two means of what learners report, for --tensorboard and --mlflow.
+    #[arg(long, default_value_t = 100, value_name = "STEPS",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub log_every: u64,
+}
+
+impl TrackArgs {
+    /// Refuses what is no address of a server.
+    pub fn check(&self) -> Result<(), String> {
+        let checked = self.mlflow.as_deref().map_or(Ok(()), crate::mlflow::check_uri);
+        checked.map_err(|problem| format!("--mlflow {problem}"))
+    }
+
+    /// Steps between two means, where somebody wants them.
+    pub fn means_every(&self) -> Option<u64> {
+        (self.tensorboard || self.mlflow.is_some()).then_some(self.log_every)
+    }
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -343,6 +374,8 @@ pub struct ExecuteArgs {
     pub isolation: Isolation,
     #[arg(long)]
     pub allow_read: Vec<PathBuf>,
+    #[arg(long)]
+    pub log_every: Option<u64>,
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]

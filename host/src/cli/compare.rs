@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::args::{CompareArgs, DemoArgs, Format, OutputArgs, RunArgs, SetupArgs};
+use super::args::{CompareArgs, DemoArgs, Format, OutputArgs, RunArgs, SetupArgs, TrackArgs};
 use super::error::CliError;
 use super::output::say;
 use super::plan_file;
@@ -13,6 +13,8 @@ use super::progress::watcher;
 use super::resolve;
 use super::selection::{Selection, Taking};
 use super::tensorboard::TensorBoard;
+use super::tracking::Tracking;
+use super::watchers::Watchers;
 use super::{INTERRUPTED, exit_code};
 use crate::compare::{Comparison, RunRecord, TerminalStyle, markdown, terminal};
 use crate::index::Index;
@@ -20,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::names::list;
 use crate::planning::{self, Resolved};
 use crate::run::{MemorySize, Outcome, RunFolder, RunPlan, Status, check_tag};
-use crate::schedule::{Job, run_all};
+use crate::schedule::{Job, Watcher, run_all};
 use crate::trainer::Ended;
 
 /// One method with its settings.
@@ -132,7 +134,7 @@ pub struct Runs {
     done: Vec<bool>,
     /// Folder of all results.
     out: Option<PathBuf>,
-    tensorboard: bool,
+    track: TrackArgs,
 }
 
 impl Runs {
@@ -144,6 +146,7 @@ impl Runs {
         selection: &Selection,
     ) -> Result<Runs, CliError> {
         output.tag.iter().try_for_each(|tag| check_tag(tag))?;
+        output.track.check().map_err(CliError::input)?;
         let out = output.out.as_path();
         let mut resolved = Vec::new();
         for arm in arms {
@@ -172,20 +175,24 @@ impl Runs {
                 folder.set_tags(&output.tag)?;
             }
             done.push(status == Some(Status::Finished));
-            jobs.push(job(folder.path(), &run, setup, status.is_some()));
+            jobs.push(job(folder.path(), &run, (setup, &output.track), status.is_some()));
         }
-        Ok(Runs { jobs, done, out: Some(out.to_owned()), tensorboard: output.tensorboard })
+        Ok(Runs { jobs, done, out: Some(out.to_owned()), track: output.track.clone() })
     }
 
     /// The run in a folder, to be gone on with. Only where it lies as it was made the folder of all results is
     /// known, and with it the index.
-    pub fn earlier(folder: &RunFolder, run: &Resolved, setup: &SetupArgs) -> Runs {
+    pub fn earlier(
+        folder: &RunFolder,
+        run: &Resolved,
+        (setup, track): (&SetupArgs, &TrackArgs),
+    ) -> Runs {
         let name = run.plan.folder_name();
         let path = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_owned());
         let out = path.ends_with(&name).then(|| path.ancestors().nth(name.components().count()));
         let out = out.flatten().map(Path::to_owned);
-        let jobs = vec![job(folder.path(), run, setup, true)];
-        Runs { jobs, done: vec![false], out, tensorboard: false }
+        let jobs = vec![job(folder.path(), run, (setup, track), true)];
+        Runs { jobs, done: vec![false], out, track: track.clone() }
     }
 
     /// Executes what is not finished. Returns how all ended, in order.
@@ -195,19 +202,24 @@ impl Runs {
         let interrupt =
             Interrupt::listen(None).map_err(|e| CliError::input(format!("signals: {e}")))?;
         self.note();
-        let mut watcher = watcher(jobs.len());
-        let executed = match self.tensorboard {
-            true => {
-                let folders = jobs.iter().map(|job| job.folder.as_path());
-                let mut board = TensorBoard::new(watcher.as_mut(), folders);
-                run_all(&jobs, parallel, &mut board, &interrupt)?
-            }
-            false => run_all(&jobs, parallel, watcher.as_mut(), &interrupt)?,
-        };
+        let executed = run_all(&jobs, parallel, &mut self.watchers(&jobs), &interrupt)?;
         self.note();
         let mut ends = vec![Ended::Outcome(Outcome::Finished); self.jobs.len()];
         open.into_iter().zip(executed).for_each(|(job, ended)| ends[job] = ended);
         Ok(ends)
+    }
+
+    /// Who watches these jobs, of which some may be done.
+    fn watchers(&self, jobs: &[Job]) -> Watchers {
+        let folders = jobs.iter().map(|job| job.folder.as_path());
+        let mut further: Vec<Box<dyn Watcher>> = Vec::new();
+        if self.track.tensorboard {
+            further.push(Box::new(TensorBoard::new(folders.clone())));
+        }
+        if let Some(uri) = self.track.mlflow.as_ref().filter(|_| !jobs.is_empty()) {
+            further.push(Box::new(Tracking::new(uri, folders.map(Path::to_owned))));
+        }
+        Watchers { shown: watcher(jobs.len()), further }
     }
 
     /// Executes the only run and shows it.
@@ -272,10 +284,18 @@ impl Runs {
     }
 }
 
-fn job(folder: &Path, run: &Resolved, setup: &SetupArgs, goes_on: bool) -> Job {
+fn job(
+    folder: &Path,
+    run: &Resolved,
+    (setup, track): (&SetupArgs, &TrackArgs),
+    goes_on: bool,
+) -> Job {
     let short = run.plan.arm().rsplit('/').next().unwrap_or_default();
     let name = format!("{short} seed {}", run.plan.seed);
-    let arguments = arguments(folder, run, setup);
+    let mut arguments = arguments(folder, run, setup);
+    if let Some(steps) = track.means_every() {
+        arguments.extend(["--log-every".into(), steps.to_string().into()]);
+    }
     Job { folder: folder.to_owned(), name, threads: run.plan.threads, arguments, goes_on }
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod benchmarks;
 mod check;
 mod compare;
+mod curves;
 mod data;
 mod error;
 mod metrics;
@@ -20,8 +21,10 @@ mod runs;
 mod selection;
 mod tensorboard;
 mod tool_args;
+mod tracking;
 mod tune;
 mod views;
+mod watchers;
 
 use clap::Parser;
 use std::path::Path;

@@ -171,6 +171,7 @@ pub fn execute_options(args: &ExecuteArgs) -> Result<ExecuteOptions, CliError> {
         limits,
         tell: true,
         checkpoints: checkpoints(&args.checkpoints)?,
+        log_every: args.log_every,
         // Who asks a second time does not want to wait for the learner.
         interrupt: Interrupt::listen(Some(INTERRUPTED))
             .map_err(|e| CliError::input(format!("signals: {e}")))?,

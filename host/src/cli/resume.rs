@@ -10,6 +10,7 @@ use crate::run::{RunError, RunFolder, Status};
 
 /// Everything that decides the result comes from the plan in the folder.
 pub fn carry_out(args: &ResumeArgs) -> Result<u8, CliError> {
+    args.track.check().map_err(CliError::input)?;
     let folder = RunFolder::open(&args.folder)?;
     folder.check_free()?;
     let plan = folder.plan()?;
@@ -41,6 +42,6 @@ pub fn carry_out(args: &ResumeArgs) -> Result<u8, CliError> {
     resolve::setup(&setup)?;
     resolve::checkpoints(&setup.checkpoints)?;
     let tier = resolve::tier(&setup)?;
-    Runs::earlier(&folder, &Resolved { plan, found, tier, presets_missed: Vec::new() }, &setup)
-        .execute_alone(args.format)
+    let run = Resolved { plan, found, tier, presets_missed: Vec::new() };
+    Runs::earlier(&folder, &run, (&setup, &args.track)).execute_alone(args.format)
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::curves;
 use crate::report::EventFile;
 use crate::run::{Event, EventKind};
 use crate::schedule::Watcher;
@@ -11,9 +12,8 @@ use crate::trainer::{Ended, Line};
 /// Folder of the event files in that of a run.
 pub const FOLDER: &str = "tensorboard";
 
-/// Passes everything on to another watcher and writes it down.
-pub struct TensorBoard<'a> {
-    inner: &'a mut dyn Watcher,
+/// Writes down what runs report.
+pub struct TensorBoard {
     runs: Vec<Writer>,
 }
 
@@ -23,39 +23,43 @@ struct Writer {
     file: Option<EventFile>,
     epochs: u64,
     complained: bool,
+    notes: Vec<String>,
 }
 
-impl<'a> TensorBoard<'a> {
+impl TensorBoard {
     /// For runs in these folders.
-    pub fn new<'b>(inner: &'a mut dyn Watcher, folders: impl Iterator<Item = &'b Path>) -> Self {
-        let writer = |folder: &Path| Writer {
-            folder: folder.join(FOLDER),
-            file: None,
-            epochs: 0,
-            complained: false,
-        };
-        TensorBoard { inner, runs: folders.map(writer).collect() }
+    pub fn new<'b>(folders: impl Iterator<Item = &'b Path>) -> Self {
+        TensorBoard { runs: folders.map(Writer::new).collect() }
     }
 }
 
-impl Watcher for TensorBoard<'_> {
-    fn started(&mut self, job: usize, name: &str) {
-        self.inner.started(job, name);
-    }
+impl Watcher for TensorBoard {
+    fn started(&mut self, _: usize, _: &str) {}
 
     fn line(&mut self, job: usize, line: &Line) {
         if let Line::Event(event) = line {
             self.runs[job].write(event);
         }
-        self.inner.line(job, line);
     }
 
-    fn ended(&mut self, job: usize, ended: &Ended) {
-        self.inner.ended(job, ended);
+    fn ended(&mut self, _: usize, _: &Ended) {}
+
+    fn notes(&mut self) -> Vec<String> {
+        self.runs.iter_mut().flat_map(|run| std::mem::take(&mut run.notes)).collect()
     }
 }
 
 impl Writer {
+    fn new(folder: &Path) -> Writer {
+        Writer {
+            folder: folder.join(FOLDER),
+            file: None,
+            epochs: 0,
+            complained: false,
+            notes: Vec::new(),
+        }
+    }
+
     /// Trouble is said once and stops nothing; every further event tries again.
     fn write(&mut self, event: &Event) {
         let Some((step, scalars)) = self.scalars(event) else { return };
@@ -69,34 +73,27 @@ impl Writer {
         if let Err(error) = try_it() {
             self.file = None;
             if !self.complained {
-                tracing::warn!("no events for TensorBoard in {}: {error}", self.folder.display());
+                let folder = self.folder.display();
+                self.notes.push(format!("no events for TensorBoard in {folder}: {error}"));
                 self.complained = true;
             }
         }
     }
 
-    /// What an event has to show: scalars over epochs, accuracies over experiences or steps.
+    /// What an event has to show: scalars over epochs and over steps, accuracies over experiences or
+    /// steps.
     fn scalars(&mut self, event: &Event) -> Option<(u64, Vec<(String, f64)>)> {
         match &event.what {
             EventKind::EpochEnded { scalars, .. } => {
                 self.epochs += 1;
-                let known = scalars.iter().filter_map(|(name, value)| Some((name, (*value)?)));
-                let tagged = known.map(|(name, value)| (format!("training/{name}"), value));
-                Some((self.epochs, tagged.collect()))
+                Some((self.epochs, curves::scalars("training", scalars)))
             }
-            EventKind::Scored { after, step, view, scenario, accuracy } => {
+            EventKind::Trained { step, scalars } => {
+                Some((*step, curves::scalars("training-steps", scalars)))
+            }
+            what @ EventKind::Scored { after, step, .. } => {
                 let at = after.map(|after| u64::from(after) + 1).or(*step)?;
-                // Of experiences, those that have been learned; of points in time, all.
-                let learned = after.map_or(accuracy.len(), |after| after as usize + 1);
-                let learned = &accuracy[..learned.min(accuracy.len())];
-                let values: Vec<f64> = learned.iter().flatten().copied().collect();
-                let mean = crate::stats::mean(&values).filter(|_| values.len() == learned.len());
-                let place = format!("{scenario}/{view}");
-                let each = accuracy.iter().enumerate().filter_map(|(i, a)| Some((i, (*a)?)));
-                let mut tagged: Vec<(String, f64)> =
-                    each.map(|(i, a)| (format!("{place}/experience-{}", i + 1), a)).collect();
-                tagged.extend(mean.map(|mean| (format!("{place}/accuracy"), mean)));
-                Some((at, tagged))
+                Some((at, curves::scores(what)?))
             }
             _ => None,
         }
@@ -107,40 +104,28 @@ impl Writer {
 mod tests {
     use super::*;
 
-    fn writer(folder: &Path) -> Writer {
-        Writer { folder: folder.to_owned(), file: None, epochs: 0, complained: false }
-    }
-
     fn event(what: EventKind) -> Event {
         Event { at_ms: 0, what }
     }
 
     fn scored(after: Option<u32>, step: Option<u64>) -> Event {
         let (view, scenario) = ("main".into(), "class-il".into());
-        event(EventKind::Scored {
-            after,
-            step,
-            view,
-            scenario,
-            accuracy: vec![Some(0.5), Some(0.25)],
-        })
+        let accuracy = vec![Some(0.5)];
+        event(EventKind::Scored { after, step, view, scenario, accuracy })
     }
 
     #[test]
-    fn scores_are_over_what_was_learned() {
-        let mut writer = writer(Path::new("nowhere"));
-        let tags = |name: &str, value| (format!("class-il/main/{name}"), value);
-        let each = [tags("experience-1", 0.5), tags("experience-2", 0.25)];
-        let first = [each.as_slice(), &[tags("accuracy", 0.5)]].concat();
-        assert_eq!(writer.scalars(&scored(Some(0), None)), Some((1, first)));
-        let at_step = [each.as_slice(), &[tags("accuracy", 0.375)]].concat();
-        assert_eq!(writer.scalars(&scored(None, Some(40))), Some((40, at_step)));
-        assert_eq!(writer.scalars(&scored(None, None)), None, "before training there is no step");
+    fn scores_are_over_experiences_or_steps() {
+        let mut writer = Writer::new(Path::new("nowhere"));
+        let mut at = |after, step| Some(writer.scalars(&scored(after, step))?.0);
+        assert_eq!(at(Some(0), None), Some(1));
+        assert_eq!(at(None, Some(40)), Some(40));
+        assert_eq!(at(None, None), None, "before training there is no step");
     }
 
     #[test]
     fn epochs_count_over_all_experiences() {
-        let mut writer = writer(Path::new("nowhere"));
+        let mut writer = Writer::new(Path::new("nowhere"));
         let mut epoch = |value| {
             let scalars = [("loss".to_owned(), value)].into();
             let what = EventKind::EpochEnded { experience: 0, epoch: 0, steps: 1, scalars };
@@ -151,15 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_survived_and_tried_again() {
+    fn trouble_is_survived_said_once_and_tried_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tensorboard");
         std::fs::write(&path, "in the way").unwrap();
-        let mut writer = writer(&path);
-        writer.write(&scored(Some(0), None));
-        assert!(writer.complained && writer.file.is_none());
+        let mut board = TensorBoard::new([folder.path()].into_iter());
+        let mut write = |after| {
+            board.line(0, &Line::Event(scored(Some(after), None)));
+            board.notes().len()
+        };
+        assert_eq!([write(0), write(1)], [1, 0]);
         std::fs::remove_file(&path).unwrap();
-        writer.write(&scored(Some(1), None));
+        assert_eq!(write(2), 0);
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
     }
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use super::http::{self, Refusal};
 use super::sets::{Checksum, RemoteFile};
 use super::{FetchError, Progress};
+use crate::http::{self, Refusal};
 
 /// How often a mirror is asked again after an answer that broke off.
 const ATTEMPTS: usize = 3;

@@ -3,7 +3,6 @@
 
 mod download;
 mod error;
-mod http;
 mod sets;
 mod unpack;
 

@@ -34,9 +34,18 @@ pub enum EventKind {
         steps: u64,
         scalars: BTreeMap<String, Option<f64>>,
     },
+    /// Means of the learner's scalars over the steps since the last such event, after so many steps of
+    /// the run. Only where something wants them (`--log-every`).
+    Trained {
+        step: u64,
+        scalars: BTreeMap<String, Option<f64>>,
+    },
     ExperienceEnded {
         experience: u32,
         steps: u64,
+        /// Steps of the run so far.
+        #[serde(default)]
+        step: u64,
     },
     /// Accuracy on each experience, after an experience or, where boundaries are not told, after so
     /// many steps; both are `None` before training.

@@ -10,6 +10,7 @@
 //! | `partial.json` | [`Summary`] so far, after every score; gone when there is one of the end | no |
 //! | `resources.json` | [`Resources`]: time, memory, tier, machine, date | no |
 //! | `tags.txt` | words people gave the run | no |
+//! | `mlflow.json` | what the run is called at a tracking server | no |
 //! | `log.txt` | log lines of host and plugin | no |
 //!
 //! Nothing here trains, scores or prints: the trainer fills these types, `compare` reads them.
@@ -21,6 +22,7 @@ mod event;
 mod files;
 mod find;
 mod folder;
+mod mlflow_run;
 mod plan;
 mod predictions;
 mod resources;
@@ -33,6 +35,7 @@ pub use error::RunError;
 pub use event::{Event, EventKind};
 pub use find::{find, readable};
 pub use folder::{RunFolder, Status};
+pub use mlflow_run::MlflowRun;
 pub use plan::{
     HostBuild, MemorySize, PluginFile, PresetUsed, RunPlan, StreamSettings, memory_text,
 };

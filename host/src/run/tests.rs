@@ -48,7 +48,7 @@ pub fn plan(method: &str, seed: u64) -> RunPlan {
 }
 
 fn event(at_ms: u64) -> Event {
-    Event { at_ms, what: EventKind::ExperienceEnded { experience: 0, steps: 27 } }
+    Event { at_ms, what: EventKind::ExperienceEnded { experience: 0, steps: 27, step: 27 } }
 }
 
 fn create(out: &Path) -> RunFolder {
@@ -173,7 +173,10 @@ fn a_damaged_event_is_named_by_its_line() {
 #[test]
 fn events_are_one_line_of_json_each() {
     let line = serde_json::to_string(&event(5)).unwrap();
-    assert_eq!(line, r#"{"at_ms":5,"event":"experience_ended","experience":0,"steps":27}"#);
+    assert_eq!(
+        line,
+        r#"{"at_ms":5,"event":"experience_ended","experience":0,"steps":27,"step":27}"#
+    );
 }
 
 #[test]

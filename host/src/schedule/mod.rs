@@ -36,6 +36,14 @@ pub trait Watcher {
     fn started(&mut self, job: usize, name: &str);
     fn line(&mut self, job: usize, line: &Line);
     fn ended(&mut self, job: usize, ended: &Ended);
+    /// All jobs have ended.
+    fn finished(&mut self) {}
+    /// What people should know, since it was last asked.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Tells people something that concerns no job.
+    fn note(&mut self, _text: &str) {}
 }
 
 /// Exit code of a process whose run was asked to end and can be taken up: `EX_TEMPFAIL` of sysexits.h.
@@ -104,6 +112,7 @@ pub fn run_all(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
+    watcher.finished();
     Ok(ends)
 }
 

@@ -14,6 +14,7 @@ use super::ledger::{Activity, Ledger};
 use super::lines::Lines;
 use super::recorder::Recorder;
 use super::results::Results;
+use super::window::Window;
 use super::world::World;
 use super::{Desk, Stop, Trainer, check_declaration, memory_of, stored_fault};
 use crate::interrupt::Interrupt;
@@ -43,6 +44,8 @@ pub struct ExecuteOptions {
     /// Tell progress on standard output, one JSON text per line.
     pub tell: bool,
     pub checkpoints: Every,
+    /// Tell means of the learner's scalars so many steps apart.
+    pub log_every: Option<u64>,
     /// Ends the run at the next point at which it can be taken up.
     pub interrupt: Interrupt,
 }
@@ -60,6 +63,7 @@ impl ExecuteOptions {
             limits: Limits::default(),
             tell: false,
             checkpoints: Every::default(),
+            log_every: None,
             interrupt: Interrupt::never(),
         }
     }
@@ -132,6 +136,7 @@ pub fn execute_on(
     let mut lines = Lines::new(folder, options.tell, (begun, before));
     remarks.into_iter().for_each(|remark| lines.remark(remark));
     let mut recorder = Recorder::new(lines, keeper, &plan, (benchmark.clone(), options.tier));
+    recorder.window = Window::new(options.log_every);
     let run = Run { options, plan: &plan, found: &found, benchmark };
     let outcome = match run.go(checkpoint, &mut recorder, &mut ledger) {
         Ok(()) => Outcome::Finished,

@@ -22,7 +22,11 @@ pub struct Progress {
     pub steps: u64,
     pub experience: u32,
     pub experiences: u32,
+    /// Since this process of the run began, scoring included.
     pub steps_per_second: f64,
+    /// Of all processes of the run, when it was last looked.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
 }
 
 /// Least time between two progress lines.
@@ -63,11 +67,14 @@ impl Lines {
         self.before + self.begun.elapsed()
     }
 
-    pub fn progress(&mut self, progress: impl FnOnce() -> Progress) {
-        if self.tell && self.told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY) {
-            self.told = Some(Instant::now());
-            self.print(&Line::Progress(progress()));
-        }
+    /// Whether it is time to tell how far the run has come.
+    pub fn wants_progress(&self) -> bool {
+        self.tell && self.told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY)
+    }
+
+    pub fn progress(&mut self, progress: Progress) {
+        self.told = Some(Instant::now());
+        self.print(&Line::Progress(progress));
     }
 
     fn print(&self, line: &Line) {

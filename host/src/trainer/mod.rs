@@ -20,6 +20,7 @@ mod results;
 mod rows;
 mod services;
 mod standing;
+mod window;
 mod world;
 
 use perdura_abi::buffer::MessageBuf;
@@ -73,8 +74,8 @@ pub trait Observer {
     fn epoch_ended(&mut self, place: &Place, steps: u64, means: BTreeMap<String, f64>);
     /// Something the learner reported; `place.step` steps were done before it.
     fn learner_event(&mut self, place: &Place, event: EventMsg);
-    /// Called after every step: must be cheap.
-    fn step_ended(&mut self, place: &Place);
+    /// Called after every step with what the learner reported of it: must be cheap.
+    fn step_ended(&mut self, place: &Place, scalars: &BTreeMap<String, f64>);
 }
 
 /// One learner on its way through the stream.
@@ -251,7 +252,7 @@ impl<'a> Trainer<'a> {
         let place = &mut self.desk.world.place;
         applied.events.into_iter().for_each(|event| self.observer.learner_event(place, event));
         place.step += 1;
-        self.observer.step_ended(place);
+        self.observer.step_ended(place, &applied.scalars);
         // Between steps there is no current batch to draw from.
         self.desk.world.batch.clear();
         Ok(applied.scalars)

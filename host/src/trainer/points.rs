@@ -100,6 +100,7 @@ impl Recorder<'_> {
             written.map_err(results_fault)?;
         }
         ledger.time(Activity::Results, || self.keep_partial(&desk.world));
+        self.lines.progress(self.progress(&desk.world.place));
         Ok(true)
     }
 }

@@ -15,6 +15,7 @@ use super::lines::{Lines, Progress};
 use super::points::results_fault;
 use super::results::Results;
 use super::standing::Point;
+use super::window::Window;
 use super::world::{Place, World};
 use super::{Desk, Observer, Stop};
 use crate::metrics::AccuracyMatrix;
@@ -49,10 +50,15 @@ pub struct Recorder<'a> {
     pub(super) union: bool,
     plugin_sha256: String,
     steps: u64,
+    /// Experiences that are trained: one of a union.
+    experiences: u32,
     scores: Vec<Scores>,
     last: BTreeMap<usize, (After, Predictions)>,
     steps_per_second: Vec<Option<f64>>,
     peak_pss_bytes: Option<u64>,
+    /// When it was last looked.
+    pss_bytes: Option<u64>,
+    pub(super) window: Window,
     started: String,
     /// CPU seconds of earlier processes of the run.
     cpu_seconds_before: f64,
@@ -85,10 +91,13 @@ impl<'a> Recorder<'a> {
             plugin_sha256: plan.plugin.sha256.clone(),
             union: false,
             steps: 0,
+            experiences: experiences as u32,
             scores: Vec::new(),
             last: BTreeMap::new(),
             steps_per_second: vec![None; experiences],
             peak_pss_bytes: None,
+            pss_bytes: None,
+            window: Window::default(),
             started: utc_text(SystemTime::now()),
             cpu_seconds_before: 0.0,
             first_step: 0,
@@ -115,6 +124,7 @@ impl<'a> Recorder<'a> {
         let experiences = 0..world.benchmark.experiences.len();
         let epochs = u64::from(world.benchmark.epochs);
         self.steps = experiences.map(|e| world.benchmark.steps_per_epoch(e) * epochs).sum();
+        self.experiences = world.benchmark.experiences.len() as u32;
         if self.union {
             self.steps_per_second = vec![None];
         }
@@ -235,6 +245,19 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
+    /// How far the run has come.
+    pub(super) fn progress(&self, place: &Place) -> Progress {
+        let steps_here = (place.step - self.first_step) as f64;
+        Progress {
+            step: place.step,
+            steps: self.steps,
+            experience: place.experience,
+            experiences: self.experiences,
+            steps_per_second: steps_here / self.lines.begun.elapsed().as_secs_f64(),
+            memory_bytes: self.pss_bytes,
+        }
+    }
+
     /// The summary if the run ended now.
     fn summary_so_far(&self, outcome: Outcome) -> Summary {
         let mut summary = Summary { outcome, ..self.summary.clone() };
@@ -314,6 +337,7 @@ impl<'a> Recorder<'a> {
         let learner = self.worker.and_then(pss).unwrap_or(0);
         let total = pss(std::process::id()).map(|own| own + learner + scored);
         self.peak_pss_bytes = self.peak_pss_bytes.max(total);
+        self.pss_bytes = total;
         self.looked = Instant::now();
     }
 }
@@ -362,7 +386,8 @@ impl Observer for Recorder<'_> {
         let speed = steps as f64 / seconds;
         tracing::info!(experience, steps, speed, "experience ended");
         self.steps_per_second[experience as usize] = Some(speed);
-        self.lines.event(EventKind::ExperienceEnded { experience, steps });
+        let step = place.step;
+        self.lines.event(EventKind::ExperienceEnded { experience, steps, step });
     }
 
     fn epoch_ended(&mut self, place: &Place, steps: u64, means: BTreeMap<String, f64>) {
@@ -379,19 +404,16 @@ impl Observer for Recorder<'_> {
         self.summary.events.push(LearnerEvent { step, event });
     }
 
-    fn step_ended(&mut self, place: &Place) {
+    fn step_ended(&mut self, place: &Place, scalars: &BTreeMap<String, f64>) {
+        if let Some(scalars) = self.window.add(place.step, scalars) {
+            self.lines.event(EventKind::Trained { step: place.step, scalars });
+        }
         if self.looked.elapsed() >= LOOK_EVERY {
             self.watch_memory(None);
         }
-        let (steps, experiences) = (self.steps, self.benchmark.experiences.len() as u32);
-        let (begun, first_step) = (self.lines.begun, self.first_step);
-        self.lines.progress(|| Progress {
-            step: place.step,
-            steps,
-            experience: place.experience,
-            experiences,
-            steps_per_second: (place.step - first_step) as f64 / begun.elapsed().as_secs_f64(),
-        });
+        if self.lines.wants_progress() {
+            self.lines.progress(self.progress(place));
+        }
     }
 }
 

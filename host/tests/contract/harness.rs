@@ -413,5 +413,5 @@ impl Observer for Watcher {
     fn learner_event(&mut self, place: &Place, event: EventMsg) {
         self.events.push((place.step, event));
     }
-    fn step_ended(&mut self, _: &Place) {}
+    fn step_ended(&mut self, _: &Place, _: &BTreeMap<String, f64>) {}
 }
