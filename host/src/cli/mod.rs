@@ -19,6 +19,7 @@ mod result_args;
 mod resume;
 mod runs;
 mod selection;
+mod standing;
 mod tensorboard;
 mod tool_args;
 mod tracking;

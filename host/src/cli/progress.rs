@@ -1,144 +1,161 @@
-//! What people see while runs go on: bars on a terminal, plain lines otherwise. Always on standard error;
-//! standard output is for results.
+//! What people see while runs go on: a line per run on a terminal, kept up to date; plain lines at the
+//! ends of experiences otherwise. Always on standard error; standard output is for results.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::time::Instant;
 
+use super::standing::{Standing, seconds_text};
 use crate::run::{EventKind, Outcome};
 use crate::schedule::Watcher;
 use crate::trainer::{Ended, Line};
 
-/// Bars where a person looks, lines where a file listens.
+/// Lines that move where a person looks, lines that stay where a file listens.
 pub fn watcher(jobs: usize) -> Box<dyn Watcher> {
     match std::io::stderr().is_terminal() {
-        true => Box::new(Bars::new(jobs)),
-        false => Box::new(Lines { names: vec![String::new(); jobs], done: 0 }),
+        true => Box::new(Live::new(jobs)),
+        false => Box::new(Plain { jobs: (0..jobs).map(|_| Job::new("")).collect(), done: 0 }),
     }
 }
 
-struct Bars {
-    all: MultiProgress,
-    total: ProgressBar,
-    bars: Vec<Option<ProgressBar>>,
-    /// Of the first view and scenario at the last moment that was scored.
-    accuracies: Vec<Option<(Moment, f64)>>,
+/// A run that is watched.
+struct Job {
+    name: String,
+    begun: Instant,
+    standing: Standing,
 }
 
-/// Experience or step after which a score was taken.
-type Moment = (Option<u32>, Option<u64>);
+impl Job {
+    fn new(name: &str) -> Job {
+        Job { name: name.to_owned(), begun: Instant::now(), standing: Standing::default() }
+    }
 
-impl Bars {
+    /// How it has ended, in a sentence.
+    fn end(&self, ended: &Ended, counted: &str) -> String {
+        let name = &self.name;
+        match ended {
+            Ended::Outcome(Outcome::Finished) => {
+                let scores = self.standing.scores().map(|text| format!("{text}, "));
+                let scores = scores.unwrap_or_default();
+                let took = seconds_text(self.begun.elapsed().as_secs_f64());
+                format!("{name}: done ({counted}): {scores}{took}")
+            }
+            Ended::Outcome(Outcome::Failed(fault)) => {
+                format!("{name}: failed in {}: {}: {}", fault.call, fault.kind, fault.message)
+            }
+            Ended::Interrupted => format!("{name}: interrupted"),
+        }
+    }
+}
+
+/// Lines on a terminal, one for each run that goes on; those that have ended move up and stay.
+struct Live {
+    all: MultiProgress,
+    total: ProgressBar,
+    jobs: Vec<Option<(Job, ProgressBar)>>,
+}
+
+impl Live {
     fn new(jobs: usize) -> Self {
         let all = MultiProgress::new();
         let total = all.add(ProgressBar::new(jobs as u64));
-        let style = "{pos}/{len} runs done, {elapsed} elapsed";
+        let style = "{pos} of {len} runs ended, {elapsed} elapsed";
         total.set_style(ProgressStyle::with_template(style).expect("a fixed template"));
-        Bars { all, total, bars: (0..jobs).map(|_| None).collect(), accuracies: vec![None; jobs] }
+        Live { all, total, jobs: (0..jobs).map(|_| None).collect() }
+    }
+
+    fn say(&self, text: &str) {
+        // A terminal that has gone needs no words.
+        let _ = self.all.println(text);
     }
 }
 
-impl Watcher for Bars {
+impl Watcher for Live {
     fn started(&mut self, job: usize, name: &str) {
         let bar = self.all.insert_before(&self.total, ProgressBar::new(0));
-        let style = "{prefix:28} {bar:30} {pos:>7}/{len:7} {msg}";
+        // What does not fit the terminal is cut off, not wrapped.
+        let style = "{prefix:20} {bar:16} {wide_msg}";
         bar.set_style(ProgressStyle::with_template(style).expect("a fixed template"));
         bar.set_prefix(name.to_owned());
-        self.bars[job] = Some(bar);
+        bar.set_message("starting");
+        self.jobs[job] = Some((Job::new(name), bar));
         self.total.tick();
     }
 
     fn line(&mut self, job: usize, line: &Line) {
-        let Some(bar) = &self.bars[job] else { return };
-        match line {
-            Line::Progress(progress) => {
-                bar.set_length(progress.steps);
-                bar.set_position(progress.step);
-                let accuracy = self.accuracies[job]
-                    .map_or_else(String::new, |(_, a)| format!(", {:.1} %", 100.0 * a));
-                let experience = match (progress.experience + 1, progress.experiences) {
-                    (_, 1) => String::new(),
-                    (at, of) => format!(", experience {at}/{of}"),
-                };
-                let speed = progress.steps_per_second;
-                bar.set_message(format!("steps{experience}, {speed:.0} steps/s{accuracy}"));
-            }
-            Line::Event(event) => match &event.what {
-                EventKind::Scored { after, step, accuracy, .. } => {
-                    let moment = (*after, *step);
-                    let known = self.accuracies[job].filter(|(last, _)| *last == moment);
-                    self.accuracies[job] = known.or_else(|| Some((moment, mean(accuracy)?)));
-                }
-                EventKind::Remark { message } => {
-                    let _ = self.all.println(format!("{}: {message}", bar.prefix()));
-                }
-                _ => {}
-            },
+        let Some((job, bar)) = &mut self.jobs[job] else { return };
+        job.standing.follow(line);
+        if let Some(progress) = job.standing.progress() {
+            bar.set_length(progress.steps);
+            bar.set_position(progress.step);
+            bar.set_message(job.standing.now());
+        }
+        if let Some(message) = remark(line) {
+            let text = format!("{}: {message}", job.name);
+            self.say(&text);
         }
     }
 
     fn ended(&mut self, job: usize, ended: &Ended) {
-        if let Some(bar) = self.bars[job].take() {
-            bar.finish_and_clear();
-            let _ = match ended {
-                Ended::Outcome(Outcome::Failed(fault)) => {
-                    self.all.println(format!("{} failed: {}", bar.prefix(), fault.message))
-                }
-                Ended::Interrupted => self.all.println(format!("{} interrupted", bar.prefix())),
-                Ended::Outcome(Outcome::Finished) => Ok(()),
-            };
-        }
         self.total.inc(1);
+        if let Some((job, bar)) = self.jobs[job].take() {
+            bar.finish_and_clear();
+            let counted = format!("{} of {}", self.total.position(), self.jobs.len());
+            self.say(&job.end(ended, &counted));
+        }
+    }
+
+    fn finished(&mut self) {
+        self.total.finish_and_clear();
+    }
+
+    fn note(&mut self, text: &str) {
+        self.say(&format!("warning: {text}"));
     }
 }
 
-struct Lines {
-    names: Vec<String>,
+/// Lines of a file or a pipe: no control characters, nothing is said twice.
+struct Plain {
+    jobs: Vec<Job>,
     done: usize,
 }
 
-impl Watcher for Lines {
+impl Watcher for Plain {
     fn started(&mut self, job: usize, name: &str) {
-        self.names[job] = name.to_owned();
+        self.jobs[job] = Job::new(name);
     }
 
     fn line(&mut self, job: usize, line: &Line) {
-        let name = &self.names[job];
-        if let Line::Event(event) = line
-            && let EventKind::Remark { message } = &event.what
-        {
-            eprintln!("{name}: {message}");
+        let Job { name, standing, .. } = &mut self.jobs[job];
+        if let Some(scored) = standing.follow(line) {
+            eprintln!("{name}: {scored}");
         }
-        if let Line::Event(event) = line
-            && let EventKind::Scored { after, step, view, scenario, accuracy } = &event.what
-        {
-            let (moment, known) = match (after, step) {
-                (Some(after), _) => (format!("experience {}", after + 1), *after as usize + 1),
-                (None, Some(step)) => (format!("step {step}"), accuracy.len()),
-                (None, None) => return,
-            };
-            let accuracy = mean(&accuracy[..accuracy.len().min(known)]);
-            let accuracy = accuracy.map_or_else(|| "-".into(), |a| format!("{:.2} %", 100.0 * a));
-            eprintln!("{name}: after {moment}: {view} {scenario} {accuracy}");
+        if let Some(message) = remark(line) {
+            eprintln!("{name}: {message}");
         }
     }
 
     fn ended(&mut self, job: usize, ended: &Ended) {
-        let name = &self.names[job];
-        match ended {
-            Ended::Outcome(Outcome::Finished) => {
-                self.done += 1;
-                eprintln!("{name}: done ({} of {})", self.done, self.names.len());
-            }
-            Ended::Outcome(Outcome::Failed(fault)) => {
-                self.done += 1;
-                eprintln!("{name}: failed in {}: {}: {}", fault.call, fault.kind, fault.message);
-            }
-            Ended::Interrupted => eprintln!("{name}: interrupted"),
+        self.done += usize::from(*ended != Ended::Interrupted);
+        let counted = format!("{} of {}", self.done, self.jobs.len());
+        let job = &mut self.jobs[job];
+        if let Some(scored) = job.standing.flush() {
+            eprintln!("{}: {scored}", job.name);
         }
+        eprintln!("{}", job.end(ended, &counted));
+    }
+
+    fn note(&mut self, text: &str) {
+        eprintln!("warning: {text}");
     }
 }
 
-fn mean(values: &[Option<f64>]) -> Option<f64> {
-    let known: Vec<f64> = values.iter().flatten().copied().collect();
-    (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+fn remark(line: &Line) -> Option<&str> {
+    match line {
+        Line::Event(event) => match &event.what {
+            EventKind::Remark { message } => Some(message),
+            _ => None,
+        },
+        Line::Progress(_) => None,
+    }
 }
