@@ -34,6 +34,12 @@ impl About {
         }
     }
 
+    /// Of `class-il`, `task-il`, `domain-il`, `task-free`, those it can learn in; the host refuses the
+    /// others before it starts.
+    pub fn scenarios(self, names: &[&str]) -> Self {
+        About { scenarios: names.iter().map(|name| name.to_string()).collect(), ..self }
+    }
+
     pub fn paper(self, paper: &str) -> Self {
         About { paper: paper.into(), ..self }
     }

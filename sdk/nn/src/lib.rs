@@ -7,7 +7,8 @@
 //! 3. [`Network::tracked`] makes a copy of the network that records gradients; a loss from
 //!    [`losses`] is computed with its [`forward_train`](Net::forward_train).
 //! 4. [`Network::descend`] takes the gradients back: `θ ← θ − lr·g`. [`Network::average`] moves a
-//!    network towards another, [`Network::lead`] several towards one in a single pass.
+//!    network towards another, [`Network::lead`] several towards one in a single pass. [`flat`] is
+//!    for steps that weigh or project the whole gradient.
 //! 5. [`state::save`] and [`state::load`] put a network into the learner's saved state,
 //!    [`Net::predict`] brings logits to the host.
 //!
@@ -64,6 +65,7 @@ mod batch_norm;
 mod conv;
 mod convert;
 mod device;
+pub mod flat;
 mod init;
 mod linear;
 mod look_ahead;

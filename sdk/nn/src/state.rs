@@ -9,7 +9,32 @@ use crate::network::{Network, TensorMut};
 /// Saves every tensor as `<prefix><name>`, for example `working.fc1.weight` or
 /// `working.bn1.running_mean`.
 pub fn save<N: Network>(network: &N, prefix: &str, state: &mut StateWriter) -> Result<()> {
+    save_those(network, prefix, state, |_| true)
+}
+
+/// The same without running statistics.
+pub(crate) fn save_parameters<N: Network>(
+    network: &N,
+    prefix: &str,
+    state: &mut StateWriter,
+) -> Result<()> {
+    save_those(network, prefix, state, is_parameter)
+}
+
+fn is_parameter(tensor: &TensorMut<'_>) -> bool {
+    !matches!(tensor, TensorMut::Running(_))
+}
+
+fn save_those<N: Network>(
+    network: &N,
+    prefix: &str,
+    state: &mut StateWriter,
+    those: impl Fn(&TensorMut<'_>) -> bool,
+) -> Result<()> {
     for (name, tensor) in network.clone().tensors_mut() {
+        if !those(&tensor) {
+            continue;
+        }
         let data = match tensor {
             TensorMut::Vector(t) | TensorMut::Running(t) => t.to_data(),
             TensorMut::Linear(t) => t.clone().transpose().into_data(),
@@ -24,7 +49,28 @@ pub fn save<N: Network>(network: &N, prefix: &str, state: &mut StateWriter) -> R
 /// Loads what [`save`] wrote with the same prefix. A tensor that is missing or of another shape is
 /// an error that names it; the network may then be half loaded.
 pub fn load<N: Network>(network: &mut N, prefix: &str, state: &mut StateReader) -> Result<()> {
+    load_those(network, prefix, state, |_| true)
+}
+
+/// Loads what [`save_parameters`] wrote; running statistics stay.
+pub(crate) fn load_parameters<N: Network>(
+    network: &mut N,
+    prefix: &str,
+    state: &mut StateReader,
+) -> Result<()> {
+    load_those(network, prefix, state, is_parameter)
+}
+
+fn load_those<N: Network>(
+    network: &mut N,
+    prefix: &str,
+    state: &mut StateReader,
+    those: impl Fn(&TensorMut<'_>) -> bool,
+) -> Result<()> {
     for (name, tensor) in network.tensors_mut() {
+        if !those(&tensor) {
+            continue;
+        }
         let name = format!("{prefix}{name}");
         match tensor {
             TensorMut::Vector(t) | TensorMut::Running(t) => {
