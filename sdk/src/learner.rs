@@ -114,6 +114,8 @@ pub struct Experience {
     /// Training samples.
     pub samples: Option<u64>,
     pub epochs: Option<u32>,
+    /// Samples of a full batch; the last of an epoch may be smaller.
+    pub batch: Option<u32>,
     /// Steps of an epoch that would begin now.
     pub steps_per_epoch: Option<u64>,
     /// Samples the replay memory can hold; `None` in a run without one. It depends on the columns, so it
@@ -124,9 +126,18 @@ pub struct Experience {
 
 impl Experience {
     pub(crate) fn new(m: ExperienceMsg, call: Call) -> Self {
-        let ExperienceMsg { index, classes, samples, epochs, steps_per_epoch, .. } = m;
+        let ExperienceMsg { index, classes, samples, epochs, batch, steps_per_epoch, .. } = m;
         let memory_samples_max = m.memory_samples_max;
-        Experience { index, classes, samples, epochs, steps_per_epoch, memory_samples_max, call }
+        Experience {
+            index,
+            classes,
+            samples,
+            epochs,
+            batch,
+            steps_per_epoch,
+            memory_samples_max,
+            call,
+        }
     }
 }
 

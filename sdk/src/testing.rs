@@ -238,6 +238,9 @@ pub struct Driver<L: ContinualLearner> {
     step: u64,
     /// Where the next steps are said to be; `None` as where boundaries are not granted.
     pub position: Option<Position>,
+    /// How many epochs the next experiences are said to have, and how many samples a batch.
+    pub epochs: Option<u32>,
+    pub batch: Option<u32>,
     /// What the host answers, and what it was asked.
     pub script: Script,
     pub declaration: Declaration,
@@ -261,8 +264,9 @@ impl<L: ContinualLearner> Driver<L> {
             message.with(|message| Instance::create(message, host))
         })?;
         let declaration = Declaration::default();
-        let (step, position) = (0, None);
-        let mut driver = Driver { instance, seed, step, position, script, declaration };
+        let (step, position, epochs, batch) = (0, None, None, None);
+        let mut driver =
+            Driver { instance, seed, step, position, epochs, batch, script, declaration };
         driver.declaration = header(&driver.call(Op::DECLARE, &MessageBuf::new())?)?;
         Ok(driver)
     }
@@ -281,25 +285,26 @@ impl<L: ContinualLearner> Driver<L> {
     }
 
     pub fn begin_experience(&mut self, index: u32) -> Result<(), AbiError> {
-        let message = self.experience(index);
+        let message = MessageBuf::of_header(&self.experience(index));
         self.call(Op::BEGIN_EXPERIENCE, &message).map(drop)
     }
 
     /// The same, of an experience whose classes are told.
     pub fn begin_experience_of(&mut self, index: u32, classes: &[u32]) -> Result<(), AbiError> {
-        let (seed, index, classes) = (self.next_seed(), Some(index), Some(classes.to_vec()));
-        let message = ExperienceMsg { seed, index, classes, ..Default::default() };
+        let classes = Some(classes.to_vec());
+        let message = ExperienceMsg { classes, ..self.experience(index) };
         self.call(Op::BEGIN_EXPERIENCE, &MessageBuf::of_header(&message)).map(drop)
     }
 
     pub fn end_experience(&mut self, index: u32) -> Result<(), AbiError> {
-        let message = self.experience(index);
+        let message = MessageBuf::of_header(&self.experience(index));
         self.call(Op::END_EXPERIENCE, &message).map(drop)
     }
 
-    fn experience(&mut self, index: u32) -> MessageBuf {
+    fn experience(&mut self, index: u32) -> ExperienceMsg {
         let (seed, index) = (self.next_seed(), Some(index));
-        MessageBuf::of_header(&ExperienceMsg { seed, index, ..Default::default() })
+        let (epochs, batch) = (self.epochs, self.batch);
+        ExperienceMsg { seed, index, epochs, batch, ..Default::default() }
     }
 
     pub fn end_of_stream(&mut self) -> Result<(), AbiError> {

@@ -366,6 +366,7 @@ impl World {
             classes: self.grants.experience_classes.then(|| experience.classes.clone()),
             samples: told.then_some(experience.train.len() as u64),
             epochs: told.then_some(self.benchmark.epochs),
+            batch: told.then_some(self.benchmark.batch),
             steps_per_epoch: told.then(|| self.steps_per_epoch()),
             memory_samples_max: self.memory.as_ref().map(|m| m.capacity_samples() as u64),
         }

@@ -28,7 +28,8 @@ impl Toy for Lwf {
             note("before", &rows);
             self.logits.extend(rows.uids().iter().map(|&uid| (uid, uid as f32)));
         }
-        say("begin", (info.index, &info.classes, info.samples, info.epochs, info.steps_per_epoch));
+        let told = (info.samples, info.epochs, info.batch, info.steps_per_epoch);
+        say("begin", (info.index, &info.classes, told));
         Ok(())
     }
 
@@ -52,7 +53,7 @@ fn lwf_meets_every_sample_before_it_learns_from_it() {
         assert_eq!(uids, uids_of(experience as u32), "in file order");
         assert!(batches.iter().all(|b| b.slots.is_none()));
     }
-    let told = "(Some(1), Some([2, 3]), Some(12), Some(2), Some(3))";
+    let told = "(Some(1), Some([2, 3]), (Some(12), Some(2), Some(4), Some(3)))";
     assert_eq!(ran.said("begin")[1], told);
 }
 

@@ -17,8 +17,8 @@ impl Toy for Curious {
     }
 
     fn begin(&mut self, info: &Experience, _: &mut Host<'_>) -> Result<()> {
-        let Experience { index, classes, samples, epochs, steps_per_epoch, .. } = info;
-        say("begin", (index, classes, samples, epochs, steps_per_epoch));
+        let Experience { index, classes, samples, epochs, batch, steps_per_epoch, .. } = info;
+        say("begin", (index, classes, samples, epochs, batch, steps_per_epoch));
         say("room", info.memory_samples_max);
         Ok(())
     }
@@ -50,7 +50,7 @@ impl Toy for Curious {
 fn a_task_free_stream_is_one_long_experience() {
     let setup = Setup { scenario: Scenario::TaskFree, ..Setup::memory(100) };
     let ran = setup.run::<Curious>().unwrap();
-    assert_eq!(ran.said("begin"), ["(None, None, None, None, None)"]);
+    assert_eq!(ran.said("begin"), ["(None, None, None, None, None, None)"]);
     assert_eq!(ran.said("room"), ["Some(100)"]);
     assert_eq!((ran.said("end").len(), ran.said("finish").len()), (0, 1));
     assert_eq!(ran.said("position"), ["None"; 9]);
@@ -71,7 +71,7 @@ fn circle(score_every: Option<u64>) -> Setup {
 #[test]
 fn a_stream_of_hidden_phases_tells_none_of_them() {
     let ran = circle(None).run::<Curious>().unwrap();
-    assert_eq!(ran.said("begin"), ["(None, None, None, None, None)"]);
+    assert_eq!(ran.said("begin"), ["(None, None, None, None, None, None)"]);
     assert_eq!((ran.said("end").len(), ran.said("finish").len()), (0, 1));
     assert_eq!(ran.said("position"), ["None"; 9]);
     assert!(ran.rows("rows").iter().all(|rows| rows.experiences.is_none()));
@@ -142,6 +142,9 @@ fn classes_are_told_where_they_are_what_changes() {
         let ran = Setup { scenario, ..Setup::memory(100) }.run::<Curious>().unwrap();
         ran.said("begin")[1].to_string()
     };
-    assert_eq!(classes(Scenario::TaskIl), "(Some(1), Some([2, 3]), Some(12), Some(1), Some(3))");
-    assert_eq!(classes(Scenario::DomainIl), "(Some(1), None, Some(12), Some(1), Some(3))");
+    assert_eq!(
+        classes(Scenario::TaskIl),
+        "(Some(1), Some([2, 3]), Some(12), Some(1), Some(4), Some(3))"
+    );
+    assert_eq!(classes(Scenario::DomainIl), "(Some(1), None, Some(12), Some(1), Some(4), Some(3))");
 }

@@ -362,6 +362,8 @@ pub struct ExperienceMsg {
     pub classes: Option<Vec<u32>>,
     pub samples: Option<u64>,
     pub epochs: Option<u32>,
+    /// Samples of a full batch of the stream.
+    pub batch: Option<u32>,
     pub steps_per_epoch: Option<u64>,
     /// Samples the memory can hold; `None` without one. Told in every scenario.
     pub memory_samples_max: Option<u64>,
