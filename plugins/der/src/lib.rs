@@ -96,7 +96,7 @@ impl ContinualLearner for Der {
             .scalar("loss", loss.clone().into_scalar())
             .scalar("loss_ce", loss_ce)
             .scalar("loss_mse", loss_mse);
-        self.network.descend(&tracked, loss.backward(), self.config.lr);
+        self.network.descend(tracked, loss.backward(), self.config.lr);
         Ok(report.column("logits", z))
     }
 

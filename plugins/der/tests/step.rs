@@ -62,7 +62,7 @@ fn without_replay_or_weight_it_is_sgd_to_the_byte() {
         let mut tracked = network.tracked();
         let (x, y) = (network.rows(&[&INPUTS]), network.labels(&[&LABELS]));
         let loss = losses::cross_entropy(tracked.forward_train(x).unwrap(), y);
-        network.descend(&tracked, loss.backward(), 0.5);
+        network.descend(tracked, loss.backward(), 0.5);
         empty.step(&current, &[("dark", Samples::default())]).unwrap();
         off.step(&current, &[("dark", dark())]).unwrap();
     }

@@ -111,7 +111,7 @@ impl ContinualLearner for DerPp {
             .scalar("loss_ce", loss_ce)
             .scalar("loss_mse", loss_mse)
             .scalar("loss_ce_replay", loss_ce_replay);
-        self.network.descend(&tracked, loss.backward(), lr);
+        self.network.descend(tracked, loss.backward(), lr);
         Ok(report.column("logits", z))
     }
 

@@ -41,7 +41,7 @@ fn descend(network: &mut Net, inputs: &[&[f32]], targets: &[&[u32]], lr: f64) {
     let mut tracked = network.tracked();
     let logits = tracked.forward_train(network.rows(inputs)).unwrap();
     let loss = losses::cross_entropy(logits, network.labels(targets));
-    network.descend(&tracked, loss.backward(), lr);
+    network.descend(tracked, loss.backward(), lr);
 }
 
 fn dark() -> Samples {

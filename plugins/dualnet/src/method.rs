@@ -124,7 +124,7 @@ impl DualNet {
         let correlation = barlow::cross_correlation(z_a, z_b, eps_std)?;
         let loss = barlow::barlow_twins(correlation, lambda_bt);
         learned.loss_ssl.add(scalar(&loss));
-        self.nets.phi.descend(&tracked.phi, loss.backward(), lr_ssl * ssl_weight);
+        self.nets.phi.descend(tracked.phi, loss.backward(), lr_ssl * ssl_weight);
         Ok(())
     }
 
@@ -177,11 +177,11 @@ impl DualNet {
         }
         let gradients = loss.backward();
         match self.pending.take() {
-            None => self.nets.descend(&tracked, gradients, self.config.lr),
+            None => self.nets.descend(tracked, gradients, self.config.lr),
             Some(pending) => {
                 let mut next = Nets { phi: pending, ..self.nets.clone() };
-                next.descend(&tracked, gradients, self.config.lr);
                 self.nets.phi.average_buffers(&tracked.phi, 0.0);
+                next.descend(tracked, gradients, self.config.lr);
                 self.pending = Some(next.phi);
                 self.nets = Nets { phi: self.nets.phi.clone(), ..next };
             }

@@ -104,7 +104,7 @@ impl ContinualLearner for ErAce {
             .scalar("loss", loss.clone().into_scalar())
             .scalar("loss_ce", loss_ce)
             .scalar("loss_ce_replay", loss_ce_replay);
-        self.network.descend(&tracked, loss.backward(), self.config.lr);
+        self.network.descend(tracked, loss.backward(), self.config.lr);
         Ok(report)
     }
 

@@ -74,7 +74,7 @@ impl ContinualLearner for Er {
         let mut tracked = self.network.tracked();
         let loss = losses::cross_entropy(tracked.forward_train(inputs)?, labels);
         let report = StepReport::new().scalar("loss", loss.clone().into_scalar());
-        self.network.descend(&tracked, loss.backward(), self.lr);
+        self.network.descend(tracked, loss.backward(), self.lr);
         Ok(report)
     }
 

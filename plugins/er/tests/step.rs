@@ -26,7 +26,7 @@ fn without_replay_it_is_sgd_to_the_byte() {
         let mut tracked = network.tracked();
         let (x, y) = (network.rows(&[&INPUTS]), network.labels(&[&LABELS]));
         let loss = losses::cross_entropy(tracked.forward_train(x).unwrap(), y);
-        network.descend(&tracked, loss.backward(), 0.5);
+        network.descend(tracked, loss.backward(), 0.5);
         let nothing = Samples::new(&[], &[]);
         driver.step(&Samples::new(&INPUTS, &LABELS), &[("replay", nothing)]).unwrap();
     }

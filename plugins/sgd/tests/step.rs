@@ -28,7 +28,7 @@ fn a_step_is_gradient_descent_on_the_cross_entropy() {
         let loss = losses::cross_entropy(tracked.forward_train(x).unwrap(), y);
         let report = driver.observe(&INPUTS, &LABELS).unwrap();
         assert_eq!(report.scalar("loss"), Some(f64::from(loss.clone().into_scalar::<f32>())));
-        network.descend(&tracked, loss.backward(), 0.5);
+        network.descend(tracked, loss.backward(), 0.5);
     }
     let mut expected = StateWriter::new();
     state::save(&network, "", &mut expected).unwrap();

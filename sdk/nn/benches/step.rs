@@ -3,9 +3,10 @@
 //!
 //! `RAYON_NUM_THREADS=1 cargo bench -p perdura-nn`
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use divan::Bencher;
-use perdura_nn::{BackboneConfig, BackboneKind, Net, NetShape, Network, losses, rows};
+use perdura_nn::losses::{self, Terms};
+use perdura_nn::{BackboneConfig, BackboneKind, Net, NetShape, Network, copy_out, rows};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -47,10 +48,6 @@ impl Bench {
         let inputs = (0..count * width).map(pixel).collect();
         (inputs, (0..count as u32).map(|i| i % 10).collect())
     }
-
-    fn labels(&self, pieces: &[&[u32]]) -> Tensor<1, Int> {
-        perdura_nn::labels(pieces, 10, &self.device)
-    }
 }
 
 /// Forward, cross-entropy, backward and update.
@@ -59,7 +56,7 @@ fn step(network: &mut Net, x: &[f32], y: &[u32]) -> f32 {
     let logits = tracked.forward_train(network.rows(&[x])).unwrap();
     let loss = losses::cross_entropy(logits, network.labels(&[y]));
     let value: f32 = loss.clone().into_scalar();
-    network.descend(&tracked, loss.backward(), 0.03);
+    network.descend(tracked, loss.backward(), 0.03);
     value
 }
 
@@ -101,20 +98,25 @@ fn cls_er(bencher: Bencher) {
     bencher.bench_local(|| {
         let inputs = rows(&[&x, &xm], 784, &bench.device);
         let replay = inputs.clone().narrow(0, 10, 128);
-        let labels = bench.labels(&[&ym]);
-        let z_s = stable.forward(replay.clone());
-        let z_p = plastic.forward(replay);
-        let p_s = losses::label_log_probability(z_s.clone(), labels.clone());
-        let p_p = losses::label_log_probability(z_p.clone(), labels);
-        let choose = p_s.greater(p_p).unsqueeze_dim::<2>(1).expand([128, 10]);
-        let target = z_p.mask_where(choose, z_s);
+        let answer = |teacher: &Net| {
+            let mut logits = vec![0.0; 128 * 10];
+            copy_out(teacher.forward(replay.clone()), &mut logits);
+            let log_p = losses::label_log_probabilities(&logits, &ym);
+            (logits, log_p)
+        };
+        let ((z_s, p_s), (mut z, p_p)) = (answer(&stable), answer(&plastic));
+        for (row, (z, z_s)) in z.chunks_mut(10).zip(z_s.chunks(10)).enumerate() {
+            if p_s[row] > p_p[row] {
+                z.copy_from_slice(z_s);
+            }
+        }
         let mut tracked = working.tracked();
         let logits = tracked.forward_train(inputs).unwrap();
-        let consistency =
-            losses::mean_squared_error(logits.clone().narrow(0, 10, 128), target) * 2.0;
-        let loss = losses::cross_entropy(logits, bench.labels(&[&y, &ym])) + consistency;
-        let value: f32 = loss.clone().into_scalar();
-        working.descend(&tracked, loss.backward(), 0.03);
+        let mut terms = Terms::of(&logits);
+        terms.cross_entropy(0..138, &[&y[..], &ym].concat(), 1.0);
+        terms.squared_error(10..138, &z, None, 2.0);
+        let value = terms.value();
+        working.descend(tracked, terms.into_loss(logits).backward(), 0.03);
         working.lead(&mut [(&mut plastic, 0.99), (&mut stable, 0.99)]);
         value
     });

@@ -30,7 +30,7 @@
 //!     let mut tracked = network.tracked();
 //!     let loss = losses::cross_entropy(tracked.forward_train(x.clone())?, y.clone());
 //!     last = loss.clone().into_scalar();
-//!     network.descend(&tracked, loss.backward(), 0.5);
+//!     network.descend(tracked, loss.backward(), 0.5);
 //! }
 //! assert!(last < 0.1);
 //! # Ok::<(), perdura_sdk::Error>(())

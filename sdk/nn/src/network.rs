@@ -4,6 +4,7 @@
 use burn::tensor::{Gradients, Tensor};
 
 use crate::averages;
+use crate::device::in_main_memory;
 
 /// A tensor of a network, to be read or replaced. A replacement keeps its shape.
 pub enum TensorMut<'a> {
@@ -124,14 +125,20 @@ pub trait Network: Clone {
     /// One step of plain gradient descent, `θ ← θ − lr·g`, with the gradients of a loss that was
     /// computed with `tracked`. A parameter the loss does not depend on stays as it is. The running
     /// statistics become those of `tracked`, as its passes in training mode left them.
-    fn descend(&mut self, tracked: &Self, mut gradients: Gradients, lr: f64) {
-        let mut tracked = tracked.clone();
-        for_each_pair(self, &mut tracked, |pair| match pair {
-            Pair::Vector(mine, leaf) => descend(mine, leaf, &mut gradients, lr),
-            Pair::Linear(mine, leaf) => descend(mine, leaf, &mut gradients, lr),
-            Pair::Kernel(mine, leaf) => descend(mine, leaf, &mut gradients, lr),
-            Pair::Running(mine, theirs) => *mine = theirs.clone(),
-        });
+    fn descend(&mut self, mut tracked: Self, mut gradients: Gradients, lr: f64) {
+        let leaves = tracked.unnamed_mut().into_iter();
+        let changes: Vec<_> = leaves.map(|leaf| Change::of(&leaf, &mut gradients)).collect();
+        // The leaves share the memory of the parameters, which then are changed in place.
+        drop(tracked);
+        for (mine, change) in self.unnamed_mut().into_iter().zip(changes) {
+            match (mine, change) {
+                (TensorMut::Vector(mine), Change::Vector(g)) => descend(mine, g, lr),
+                (TensorMut::Linear(mine), Change::Linear(g)) => descend(mine, g, lr),
+                (TensorMut::Kernel(mine), Change::Kernel(g)) => descend(mine, g, lr),
+                (TensorMut::Running(mine), Change::Running(theirs)) => *mine = theirs,
+                _ => unreachable!("a network lists its tensors in one order"),
+            }
+        }
     }
 
     /// Moves the parameters towards those of `other`: `θ ← α·θ + (1−α)·θ_other`. Running statistics
@@ -201,16 +208,39 @@ fn for_each_pair<N: Network>(mine: &mut N, theirs: &mut N, mut apply: impl FnMut
     }
 }
 
-fn descend<const D: usize>(
-    mine: &mut Tensor<D>,
-    leaf: &Tensor<D>,
-    gradients: &mut Gradients,
-    lr: f64,
-) {
-    if let Some(gradient) = leaf.grad_remove(gradients) {
-        // The gradient's memory becomes the parameter's: no allocation.
-        *mine = mine.clone() - gradient.mul_scalar(lr);
+/// What a step does to one tensor: its gradient, where it has one, or its new value.
+enum Change {
+    Vector(Option<Tensor<1>>),
+    Linear(Option<Tensor<2>>),
+    Kernel(Option<Tensor<4>>),
+    Running(Tensor<1>),
+}
+
+impl Change {
+    fn of(leaf: &TensorMut<'_>, gradients: &mut Gradients) -> Change {
+        match leaf {
+            TensorMut::Vector(leaf) => Change::Vector(leaf.grad_remove(gradients)),
+            TensorMut::Linear(leaf) => Change::Linear(leaf.grad_remove(gradients)),
+            TensorMut::Kernel(leaf) => Change::Kernel(leaf.grad_remove(gradients)),
+            TensorMut::Running(theirs) => Change::Running((*theirs).clone()),
+        }
     }
+}
+
+fn descend<const D: usize>(mine: &mut Tensor<D>, gradient: Option<Tensor<D>>, lr: f64) {
+    let Some(gradient) = gradient else { return };
+    let device = mine.device();
+    mine.inplace(|mine| match in_main_memory(&device) {
+        false => mine - gradient.mul_scalar(lr),
+        true => {
+            let (mut mine, gradient) = (mine.into_data(), gradient.into_data());
+            let numbers = mine.as_mut_slice::<f32>().expect("networks compute in f32");
+            let slopes = gradient.as_slice::<f32>().expect("networks compute in f32");
+            let lr = lr as f32;
+            numbers.iter_mut().zip(slopes).for_each(|(number, slope)| *number -= *slope * lr);
+            Tensor::from_data(mine, &device)
+        }
+    });
 }
 
 fn average<const D: usize>(mine: &mut Tensor<D>, theirs: &Tensor<D>, alpha: f64) {

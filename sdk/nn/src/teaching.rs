@@ -2,11 +2,13 @@
 //! SG-CLS): the step of the working network, the choice among teachers, the updates of the
 //! averages.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use perdura_sdk::rand::{Rng, RngExt};
 use perdura_sdk::{Result, Rows, hyper_parameters};
+use std::ops::Range;
 
-use crate::{Net, Network, losses};
+use crate::losses::Terms;
+use crate::{Net, Network};
 
 hyper_parameters! {
     /// Where the running statistics of the teachers' batch normalisation come from.
@@ -51,10 +53,10 @@ pub fn updates(rng: &mut impl Rng, rates: impl IntoIterator<Item = f64>) -> Vec<
 
 /// What the teachers say about the replayed batch. Constants: no gradient flows into them.
 pub struct Target {
-    /// Z, `[m, C]`.
-    pub logits: Tensor<2>,
+    /// Z, `[m, C]`, row-major.
+    pub logits: Vec<f32>,
     /// Weight of each sample in the consistency loss, `[m]`; `None` for 1 each.
-    pub weights: Option<Tensor<1>>,
+    pub weights: Option<Vec<f32>>,
 }
 
 /// The samples of a step and how to learn from them.
@@ -84,67 +86,53 @@ impl Lesson<'_> {
     pub fn learn(
         &self,
         working: &mut Net,
-        teach: impl FnOnce(Tensor<2>, Tensor<1, Int>) -> Result<Target>,
+        teach: impl FnOnce(Tensor<2>, &[u32]) -> Result<Target>,
     ) -> Result<Learned> {
         let (current, replay) = (self.current, self.replay);
         let (b, m) = (current.len(), replay.len());
         let x = working.rows(&[current.inputs(), replay.inputs()]);
-        let y = working.labels(&[current.labels(), replay.labels()]);
         let target = match m {
             0 => None,
-            _ => Some(teach(x.clone().narrow(0, b, m), working.labels(&[replay.labels()]))?),
+            _ => Some(teach(x.clone().narrow(0, b, m), replay.labels())?),
         };
         let mut tracked = working.tracked();
-        let (logits, logits_m) = both_passes(&mut tracked, x, b, m)?;
-        let mut loss = losses::cross_entropy(logits, y);
-        let loss_ce = loss.clone().into_scalar();
-        let mut loss_cons = 0.0;
-        if let (Some(target), Some(logits_m)) = (target, logits_m) {
-            let consistency = consistency(logits_m, target);
-            loss_cons = consistency.clone().into_scalar();
-            if self.reg_weight > 0.0 {
-                loss = loss + consistency * self.reg_weight;
-            }
-        }
-        let total = loss.clone().into_scalar();
-        working.descend(&tracked, loss.backward(), self.lr);
-        Ok(Learned { loss: total, loss_ce, loss_cons })
+        let passes = passes(&mut tracked, x, b, m)?;
+        let mut terms = Terms::of(&passes.logits);
+        let y = [current.labels(), replay.labels()].concat();
+        let loss_ce = terms.cross_entropy(passes.joint, &y, 1.0);
+        let loss_cons = target.map_or(0.0, |Target { logits, weights }| {
+            terms.squared_error(passes.replayed, &logits, weights.as_deref(), self.reg_weight)
+        });
+        let loss = terms.value();
+        let gradients = terms.into_loss(passes.logits).backward();
+        working.descend(tracked, gradients, self.lr);
+        Ok(Learned { loss, loss_ce, loss_cons })
     }
 }
 
-/// `mean_i w_i · mean_c (f − Z)²`.
-pub fn consistency(logits: Tensor<2>, target: Target) -> Tensor<1> {
-    match target.weights {
-        None => losses::mean_squared_error(logits, target.logits),
-        Some(weights) => {
-            let difference = logits - target.logits;
-            let rows = (difference.clone() * difference).mean_dim(1).squeeze_dim::<1>(1);
-            (rows * weights).mean()
-        }
-    }
+/// Logits of a network in training mode.
+struct Passes {
+    /// Of all passes, `[n, C]`.
+    logits: Tensor<2>,
+    /// The rows of `f(X ∪ X_m)`.
+    joint: Range<usize>,
+    /// The rows of `f(X_m)`.
+    replayed: Range<usize>,
 }
 
-/// `f(X ∪ X_m)` and, unless m is 0, `f(X_m)`, of one network in training mode; `x` holds the b
-/// samples of X, then the m of X_m.
+/// `f(X ∪ X_m)` and `f(X_m)`; `x` holds the b samples of X, then the m of X_m.
 ///
 /// The authors of CLS-ER run X_m by itself first. With batch normalisation these are other numbers
 /// than in the joint batch, and the running statistics move twice. Without it the last m rows of
 /// the joint pass are `f(X_m)`, and it is the only one.
-fn both_passes(
-    network: &mut Net,
-    x: Tensor<2>,
-    b: usize,
-    m: usize,
-) -> Result<(Tensor<2>, Option<Tensor<2>>)> {
-    if m == 0 {
-        return Ok((network.forward_train(x)?, None));
+fn passes(network: &mut Net, x: Tensor<2>, b: usize, m: usize) -> Result<Passes> {
+    if m > 0 && network.normalises_batches() {
+        let alone = network.forward_train(x.clone().narrow(0, b, m))?;
+        let joint = network.forward_train(x)?;
+        let logits = Tensor::cat(vec![alone, joint], 0);
+        return Ok(Passes { logits, joint: m..m + b + m, replayed: 0..m });
     }
-    if network.normalises_batches() {
-        let logits_m = network.forward_train(x.clone().narrow(0, b, m))?;
-        return Ok((network.forward_train(x)?, Some(logits_m)));
-    }
-    let logits = network.forward_train(x)?;
-    Ok((logits.clone(), Some(logits.narrow(0, b, m))))
+    Ok(Passes { logits: network.forward_train(x)?, joint: 0..b + m, replayed: b..b + m })
 }
 
 #[cfg(test)]
@@ -170,19 +158,5 @@ mod tests {
             let found = updates(&mut rng(), [certain, 0.5, 0.5]);
             assert_eq!(found, [expected, alone[1], alone[2]]);
         }
-    }
-
-    /// Rows differ by (1, 1) and (2, 0): means of squares 1 and 2. Plain: 1.5; weighted by 0 and 3:
-    /// 3.
-    #[test]
-    fn consistency_by_hand() {
-        let device = crate::device("flex", 0).unwrap();
-        let logits = Tensor::<2>::from_data([[1.0, 1.0], [2.0, 5.0]], &device);
-        let target = || Tensor::<2>::from_data([[0.0, 0.0], [0.0, 5.0]], &device);
-        let of = |weights: Option<[f32; 2]>| {
-            let weights = weights.map(|w| Tensor::from_data(w, &device));
-            consistency(logits.clone(), Target { logits: target(), weights }).into_scalar::<f32>()
-        };
-        assert_eq!((of(None), of(Some([1.0, 1.0])), of(Some([0.0, 3.0]))), (1.5, 1.5, 3.0));
     }
 }

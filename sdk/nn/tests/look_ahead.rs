@@ -30,7 +30,7 @@ fn step(net: &mut Net, lr: f64) {
     let hidden = tracked.linear.forward(x);
     let out = tracked.norm.forward(hidden, Mode::Train).unwrap();
     let loss = losses::mean_squared_error(out, Tensor::ones([3, 2], &device));
-    net.descend(&tracked, loss.backward(), lr);
+    net.descend(tracked, loss.backward(), lr);
 }
 
 fn values(net: &Net) -> Vec<f32> {

@@ -63,7 +63,7 @@ impl ContinualLearner for {{Type}} {
             loss = loss + losses::cross_entropy(replayed, network.labels(&[y])) * self.config.beta;
         }
         let report = StepReport::new().scalar("loss", loss.clone().into_scalar());
-        self.network.descend(&tracked, loss.backward(), self.config.lr);
+        self.network.descend(tracked, loss.backward(), self.config.lr);
         Ok(report.column("logits", column))
     }
 

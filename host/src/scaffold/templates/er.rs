@@ -48,7 +48,7 @@ impl ContinualLearner for {{Type}} {
         let mut tracked = self.network.tracked();
         let loss = losses::cross_entropy(tracked.forward_train(inputs)?, labels);
         let report = StepReport::new().scalar("loss", loss.clone().into_scalar());
-        self.network.descend(&tracked, loss.backward(), self.config.lr);
+        self.network.descend(tracked, loss.backward(), self.config.lr);
         Ok(report)
     }
 

@@ -24,7 +24,8 @@ pub fn lookahead_affinity<N: Network>(
 ) -> f32 {
     let tracked = network.tracked();
     let mut moved = network.clone();
-    moved.descend(&tracked, task_loss(&tracked).backward(), learning_rate);
+    let gradients = task_loss(&tracked).backward();
+    moved.descend(tracked, gradients, learning_rate);
     let mut before = network.clone();
     for ((name, moved), (_, still)) in moved.tensors_mut().into_iter().zip(before.tensors_mut()) {
         match (moved, still) {
