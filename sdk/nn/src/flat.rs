@@ -154,7 +154,7 @@ mod tests {
                     (tracked, loss.backward())
                 };
                 let (tracked, gradients) = step(&mut one);
-                one.descend(&tracked, gradients, 0.1);
+                one.descend(tracked, gradients, 0.1);
                 let (tracked, gradients) = step(&mut two);
                 let direction = gradient(&tracked, gradients);
                 descend(&mut two, &tracked, direction, 0.1);
