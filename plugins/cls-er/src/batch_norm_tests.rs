@@ -73,7 +73,7 @@ fn without_consistency_it_is_er_with_a_second_pass() {
         let mut tracked = er.tracked();
         tracked.forward_train(x.clone().narrow(0, 3, 4)).unwrap();
         let loss = losses::cross_entropy(tracked.forward_train(x).unwrap(), y);
-        er.descend(tracked, loss.backward(), 0.05);
+        er.descend(&tracked, loss.backward(), 0.05);
     }
     assert_eq!(bytes(&network(&mut driver, "working")), bytes(&er));
 }

@@ -2,9 +2,9 @@
 //! are the parameters of the working, plastic and stable network, (X, Y) the current batch of b
 //! samples, (X_m, Y_m) the replayed one of m, C the number of classes.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Int, Tensor};
 use perdura_nn::teaching::{self, Lesson, updates, warm_up};
-use perdura_nn::{Net, copy_out, losses};
+use perdura_nn::{Net, losses};
 use perdura_sdk::rand::Rng;
 use perdura_sdk::{Result, Rows};
 
@@ -31,8 +31,8 @@ pub(crate) struct Learned {
 
 /// What the teachers say about the replayed batch.
 pub(crate) struct Target {
-    /// Z, `[m, C]`, row-major: in each row the logits of the chosen teacher.
-    pub logits: Vec<f32>,
+    /// Z, `[m, C]`: in each row the logits of the chosen teacher.
+    pub logits: Tensor<2>,
     pub n_select_stable: f64,
 }
 
@@ -81,38 +81,31 @@ pub(crate) fn target(
     config: &Config,
     stable: &mut Net,
     plastic: &mut Net,
-    (x_m, y_m): (Tensor<2>, &[u32]),
+    (x_m, y_m): (Tensor<2>, Tensor<1, Int>),
 ) -> Result<Target> {
-    let classes = stable.head.outputs();
-    let answer = |teacher: &mut Net| -> Result<Vec<f32>> {
-        let mut logits = vec![0.0; y_m.len() * classes];
-        copy_out(config.ema_bn.answer(teacher, x_m.clone())?, &mut logits);
-        Ok(logits)
-    };
-    let (z_s, mut z) = (answer(stable)?, answer(plastic)?);
-    let stable = choose_stable(&z_s, &z, y_m, config.teacher_select);
-    let rows = z.chunks_exact_mut(classes).zip(z_s.chunks_exact(classes)).zip(&stable);
-    rows.filter(|(_, chosen)| **chosen).for_each(|((z, z_s), _)| z.copy_from_slice(z_s));
-    let n_select_stable = stable.iter().filter(|chosen| **chosen).count() as f64;
-    Ok(Target { logits: z, n_select_stable })
+    let z_s = config.ema_bn.answer(stable, x_m.clone())?;
+    let z_p = config.ema_bn.answer(plastic, x_m)?;
+    let stable = choose_stable(&z_s, &z_p, y_m, config.teacher_select);
+    let n_select_stable = stable.clone().int().sum().into_scalar::<i64>() as f64;
+    let shape = z_s.dims();
+    let chosen = stable.unsqueeze_dim::<2>(1).expand(shape);
+    Ok(Target { logits: z_p.mask_where(chosen, z_s), n_select_stable })
 }
 
 /// True where the stable network gives the label the strictly higher probability: a tie is the
-/// plastic network's. `[m]`, of logits `[m, C]`.
+/// plastic network's. `[m]`.
 pub(crate) fn choose_stable(
-    z_s: &[f32],
-    z_p: &[f32],
-    y_m: &[u32],
+    z_s: &Tensor<2>,
+    z_p: &Tensor<2>,
+    y_m: Tensor<1, Int>,
     select: TeacherSelect,
-) -> Vec<bool> {
-    let log_p_s = losses::label_log_probabilities(z_s, y_m);
-    let log_p_p = losses::label_log_probabilities(z_p, y_m);
+) -> Tensor<1, Bool> {
+    let [m, _] = z_s.dims();
+    let log_p_s = losses::label_log_probability(z_s.clone(), y_m.clone());
+    let log_p_p = losses::label_log_probability(z_p.clone(), y_m);
     match select {
-        TeacherSelect::PerSample => log_p_s.iter().zip(&log_p_p).map(|(s, p)| s > p).collect(),
-        TeacherSelect::PerBatch => {
-            let better = log_p_s.iter().sum::<f32>() > log_p_p.iter().sum::<f32>();
-            vec![better; y_m.len()]
-        }
+        TeacherSelect::PerSample => log_p_s.greater(log_p_p),
+        TeacherSelect::PerBatch => log_p_s.mean().greater(log_p_p.mean()).expand([m]),
     }
 }
 

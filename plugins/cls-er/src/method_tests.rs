@@ -83,7 +83,7 @@ fn without_consistency_and_updates_it_is_er() {
         let y = er.labels(&[&current.labels, &replay.labels]);
         let mut tracked = er.tracked();
         let loss = losses::cross_entropy(tracked.forward_train(x).unwrap(), y);
-        er.descend(tracked, loss.backward(), 0.2);
+        er.descend(&tracked, loss.backward(), 0.2);
     }
     let mut expected = StateWriter::new();
     state::save(&er, "working.", &mut expected).unwrap();
@@ -109,16 +109,28 @@ fn with_no_memory_the_averages_are_the_working_network() {
     }
 }
 
+fn matrix(values: [[f32; 2]; 3]) -> Tensor<2> {
+    Tensor::from_data(values, &perdura_nn::device("flex", 0).unwrap())
+}
+
 /// 1.10.4: row by row the teacher with the higher probability of the label; a tie is the plastic
 /// one's.
 #[test]
 fn the_better_teacher_is_chosen_and_a_tie_is_plastic() {
-    let (z_s, z_p) = ([2.0, 0.0, 2.0, 0.0, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0, 1.0, 1.0]);
-    let choose = |select| choose_stable(&z_s, &z_p, &[0, 1, 0], select);
-    assert_eq!(choose(TeacherSelect::PerSample), [true, false, false]);
+    let device = perdura_nn::device("flex", 0).unwrap();
+    let (z_s, z_p) = (
+        matrix([[2.0, 0.0], [2.0, 0.0], [1.0, 1.0]]),
+        matrix([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
+    );
+    let choose = |select| {
+        let y = perdura_nn::labels(&[&[0, 1, 0]], 2, &device);
+        let chosen = choose_stable(&z_s, &z_p, y, select).int().into_data();
+        chosen.iter::<i64>().collect::<Vec<_>>()
+    };
+    assert_eq!(choose(TeacherSelect::PerSample), [1, 0, 0]);
     // Mean log-probabilities: stable (−0.127 − 2.127 − 0.693)/3, plastic (−0.313 − 1.313 −
     // 0.693)/3.
-    assert_eq!(choose(TeacherSelect::PerBatch), [false; 3]);
+    assert_eq!(choose(TeacherSelect::PerBatch), [0, 0, 0]);
 }
 
 #[test]
@@ -127,12 +139,13 @@ fn each_row_of_the_target_is_a_row_of_one_teacher() {
     learner.stable = fresh(&config(), &[WIDTH]);
     let batch = samples(16, 1);
     let x = learner.working.rows(&[&batch.views[0]]);
+    let y = learner.working.labels(&[&batch.labels]);
     let values = |t: Tensor<2>| t.into_data().try_to_vec::<f32>().unwrap();
     let z_s = values(learner.stable.forward(x.clone()));
     let z_p = values(learner.plastic.forward(x.clone()));
     let ClsEr { config, stable, plastic, .. } = &mut learner;
-    let target = target(config, stable, plastic, (x, &batch.labels)).unwrap();
-    let z = target.logits;
+    let target = target(config, stable, plastic, (x, y)).unwrap();
+    let z = values(target.logits);
     let mut n_select_stable = 0;
     for row in 0..16 {
         let at = row * CLASSES..(row + 1) * CLASSES;

@@ -144,7 +144,7 @@ impl Measure<'_> {
             let samples = probe.select(&rows);
             let tracked = after.tracked();
             let gradients = loss(&tracked, &samples).backward();
-            after.descend(tracked, gradients, self.config.lr);
+            after.descend(&tracked, gradients, self.config.lr);
         }
         let (x, y) = (penultimate(&after, probe), penultimate(own, probe));
         let moved: Vec<usize> = (1..probe.len()).chain([0]).collect();

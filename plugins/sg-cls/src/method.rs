@@ -4,7 +4,7 @@
 
 use perdura_nn::similarity::{ClassMeans, GroupSimilarities, Hysteresis, Samples};
 use perdura_nn::teaching::{Learned, Lesson, updates, warm_up};
-use perdura_nn::{Net, Network, copy_out};
+use perdura_nn::{Net, Network};
 use perdura_sdk::prelude::*;
 use perdura_sdk::rand;
 
@@ -216,10 +216,7 @@ impl SgCls {
         let Memory { average, trained, .. } = memory;
         let trained = trained.as_mut().expect("the network of a group that is not being learned");
         lesson.learn(trained, |x_m, _| {
-            let answer = ema_bn.answer(average, x_m)?;
-            let [m, classes] = answer.dims();
-            let mut logits = vec![0.0; m * classes];
-            copy_out(answer, &mut logits);
+            let logits = ema_bn.answer(average, x_m)?;
             Ok(perdura_nn::teaching::Target { logits, weights: None })
         })?;
         ema_bn.follow(trained, vec![(average, alpha)]);

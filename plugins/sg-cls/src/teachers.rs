@@ -3,7 +3,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use perdura_nn::teaching::{EmaBn, Target};
-use perdura_nn::{Net, copy_out, losses};
+use perdura_nn::{Net, losses};
 use perdura_sdk::prelude::Result;
 
 use crate::config::{Config, Teacher, TeacherSim};
@@ -51,14 +51,14 @@ pub fn target(
     similarities: &Similarities<'_>,
     teachers: &mut [&mut Net],
     places: &[usize],
-    (x_m, y_m): (Tensor<2>, &[u32]),
+    (x_m, y_m): (Tensor<2>, Tensor<1, Int>),
 ) -> Result<Target> {
     let sims: Vec<Vec<f32>> = (0..similarities.groups.len())
         .map(|h| similarities.of_teachers(h, config.teacher_sim))
         .collect();
     let mut answers = Vec::with_capacity(teachers.len());
     for (teacher, rows) in teachers.iter_mut().zip(duties(config, &sims, places)) {
-        answers.push(ask(teacher, rows, places.len(), (&x_m, y_m), config.ema_bn)?);
+        answers.push(ask(teacher, rows, places.len(), (&x_m, &y_m), config.ema_bn)?);
     }
     let classes = teachers[0].head.outputs();
     let (logits, weights) = match config.teacher {
@@ -68,6 +68,10 @@ pub fn target(
             (logits, Some(weights))
         }
     };
+    let device = x_m.device();
+    let m = places.len();
+    let logits = Tensor::from_data(TensorData::new(logits, [m, classes]), &device);
+    let weights = weights.map(|w| Tensor::from_data(TensorData::new(w, [m]), &device));
     Ok(Target { logits, weights })
 }
 
@@ -103,25 +107,28 @@ fn ask(
     teacher: &mut Net,
     rows: Vec<usize>,
     m: usize,
-    (x_m, y_m): (&Tensor<2>, &[u32]),
+    (x_m, y_m): (&Tensor<2>, &Tensor<1, Int>),
     ema_bn: EmaBn,
 ) -> Result<Answer> {
     if rows.is_empty() {
         return Ok(Answer { rows, logits: Vec::new(), log_p: Vec::new() });
     }
-    let x = match rows.len() == m {
-        true => x_m.clone(),
+    let (x, y) = match rows.len() == m {
+        true => (x_m.clone(), y_m.clone()),
         false => {
             let numbers: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
             let numbers = TensorData::new(numbers, [rows.len()]);
-            x_m.clone().select(0, Tensor::<1, Int>::from_data(numbers, &x_m.device()))
+            let numbers = Tensor::<1, Int>::from_data(numbers, &x_m.device());
+            (x_m.clone().select(0, numbers.clone()), y_m.clone().select(0, numbers))
         }
     };
-    let mut logits = vec![0.0; rows.len() * teacher.head.outputs()];
-    copy_out(ema_bn.answer(teacher, x)?, &mut logits);
-    let labels: Vec<u32> = rows.iter().map(|&row| y_m[row]).collect();
-    let log_p = losses::label_log_probabilities(&logits, &labels);
-    Ok(Answer { rows, logits, log_p })
+    let logits = ema_bn.answer(teacher, x)?;
+    let log_p = values(losses::label_log_probability(logits.clone(), y));
+    Ok(Answer { rows, logits: values(logits), log_p })
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().expect("networks compute in f32")
 }
 
 /// For each sample the logits of `argmax_g [w_c log σ(z_g)_y + w_s log(ε + ŝ_g)]`; of equals the

@@ -2,6 +2,7 @@
 
 use super::*;
 use perdura_nn::similarity::FlatGradient;
+use perdura_nn::teaching::consistency;
 use perdura_nn::{BackboneConfig, NetShape, Network};
 use perdura_sdk::rand::{SeedableRng, rngs::StdRng};
 
@@ -97,12 +98,6 @@ fn hard_teachers_of_a_sample_are_the_most_similar_ones() {
     assert_eq!(duties(&current, &sims, &[0, 2, 0]), [[0, 1, 2]; 3], "not restricted");
 }
 
-fn consistency(logits: Tensor<2>, target: &Target) -> Tensor<1> {
-    let mut terms = losses::Terms::of(&logits);
-    terms.squared_error(0..logits.dims()[0], &target.logits, target.weights.as_deref(), 1.0);
-    terms.into_loss(logits)
-}
-
 /// T4: one target in place of one term per memory, for samples of different groups.
 #[test]
 fn the_single_soft_target_has_the_gradient_of_the_sum() {
@@ -113,14 +108,14 @@ fn the_single_soft_target_has_the_gradient_of_the_sum() {
     let inputs: Vec<f32> = (0..20).map(|i| ((i * 37) % 11) as f32 / 11.0).collect();
     let places = [0, 1, 2, 0, 1];
     let x = working.rows(&[&inputs]);
-    let y = [0, 1, 2, 0, 1];
+    let y = working.labels(&[&[0, 1, 2, 0, 1]]);
     for soft_normalised in [false, true] {
         let config = Config { teacher: Teacher::Soft, soft_normalised, ..Config::default() };
         let single = FlatGradient::of(&working, |n| {
             let mut teachers: Vec<&mut Net> = memories.iter_mut().collect();
-            let asked = (x.clone(), &y[..]);
+            let asked = (x.clone(), y.clone());
             let target = target(&config, &similarities, &mut teachers, &places, asked).unwrap();
-            consistency(n.forward(x.clone()), &target)
+            consistency(n.forward(x.clone()), target)
         });
         let sum = FlatGradient::of(&working, |n| {
             let terms = memories.iter().enumerate().map(|(g, memory)| {
@@ -128,10 +123,9 @@ fn the_single_soft_target_has_the_gradient_of_the_sum() {
                     let total: f32 = matrix[h * 3..][..3].iter().sum();
                     matrix[h * 3 + g] / if soft_normalised { total } else { 1.0 }
                 });
-                let mut logits = vec![0.0; 5 * CLASSES];
-                copy_out(memory.forward(x.clone()), &mut logits);
-                let target = Target { logits, weights: Some(weights.to_vec()) };
-                consistency(n.forward(x.clone()), &target)
+                let weights = Tensor::from_data(weights, &x.device());
+                let logits = memory.forward(x.clone());
+                consistency(n.forward(x.clone()), Target { logits, weights: Some(weights) })
             });
             terms.reduce(|a, b| a + b).unwrap()
         });
@@ -148,10 +142,11 @@ fn the_single_soft_target_has_the_gradient_of_the_sum() {
 fn a_memory_is_asked_about_its_rows_alone() {
     let mut memory = net(1);
     let x = memory.rows(&[&[0.1; 12]]);
-    let all = ask(&mut memory, vec![0, 1, 2], 3, (&x, &[0, 1, 2]), EmaBn::Code).unwrap();
-    let some = ask(&mut memory, vec![1, 2], 3, (&x, &[0, 1, 2]), EmaBn::Code).unwrap();
+    let y = memory.labels(&[&[0, 1, 2]]);
+    let all = ask(&mut memory, vec![0, 1, 2], 3, (&x, &y), EmaBn::Code).unwrap();
+    let some = ask(&mut memory, vec![1, 2], 3, (&x, &y), EmaBn::Code).unwrap();
     assert_eq!(some.logits, all.logits[CLASSES..]);
     assert_eq!(some.log_p, all.log_p[1..]);
-    let none = ask(&mut memory, vec![], 3, (&x, &[0, 1, 2]), EmaBn::Code).unwrap();
+    let none = ask(&mut memory, vec![], 3, (&x, &y), EmaBn::Code).unwrap();
     assert!(none.logits.is_empty());
 }

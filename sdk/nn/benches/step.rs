@@ -6,7 +6,7 @@
 use burn::tensor::{Device, Tensor};
 use divan::Bencher;
 use perdura_nn::losses::{self, Terms};
-use perdura_nn::{BackboneConfig, BackboneKind, Net, NetShape, Network, copy_out, rows};
+use perdura_nn::{BackboneConfig, BackboneKind, Net, NetShape, Network, rows};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -98,23 +98,17 @@ fn cls_er(bencher: Bencher) {
     bencher.bench_local(|| {
         let inputs = rows(&[&x, &xm], 784, &bench.device);
         let replay = inputs.clone().narrow(0, 10, 128);
-        let answer = |teacher: &Net| {
-            let mut logits = vec![0.0; 128 * 10];
-            copy_out(teacher.forward(replay.clone()), &mut logits);
-            let log_p = losses::label_log_probabilities(&logits, &ym);
-            (logits, log_p)
-        };
-        let ((z_s, p_s), (mut z, p_p)) = (answer(&stable), answer(&plastic));
-        for (row, (z, z_s)) in z.chunks_mut(10).zip(z_s.chunks(10)).enumerate() {
-            if p_s[row] > p_p[row] {
-                z.copy_from_slice(z_s);
-            }
-        }
+        let labels = perdura_nn::labels(&[&ym], 10, &bench.device);
+        let (z_s, z_p) = (stable.forward(replay.clone()), plastic.forward(replay));
+        let p_s = losses::label_log_probability(z_s.clone(), labels.clone());
+        let p_p = losses::label_log_probability(z_p.clone(), labels);
+        let choose = p_s.greater(p_p).unsqueeze_dim::<2>(1).expand([128, 10]);
+        let target = z_p.mask_where(choose, z_s).into_data();
         let mut tracked = working.tracked();
         let logits = tracked.forward_train(inputs).unwrap();
         let mut terms = Terms::of(&logits);
         terms.cross_entropy(0..138, &[&y[..], &ym].concat(), 1.0);
-        terms.squared_error(10..138, &z, None, 2.0);
+        terms.squared_error(10..138, target.as_slice().unwrap(), None, 2.0);
         let value = terms.value();
         working.descend(tracked, terms.into_loss(logits).backward(), 0.03);
         working.lead(&mut [(&mut plastic, 0.99), (&mut stable, 0.99)]);

@@ -4,6 +4,7 @@
 //! are computed row by row in main memory, and automatic differentiation starts from the logits: a
 //! training step is spared some fifteen operations on tensors, forward and backward.
 
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use std::ops::Range;
 
@@ -139,18 +140,18 @@ pub fn mean_squared_error(a: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
     terms.into_loss(a)
 }
 
-/// `log softmax(logits)[label]` of each row: logits `[n, C]`, row-major, and labels `[n]` to `[n]`.
-///
-/// Panics when there are not as many rows as labels, or a label has no output.
-pub fn label_log_probabilities(logits: &[f32], labels: &[u32]) -> Vec<f32> {
-    if labels.is_empty() {
-        return Vec::new();
+/// `log softmax(logits)[label]` of each sample: `[n]`.
+pub fn label_log_probability(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    if logits.is_autodiff() {
+        let chosen = log_softmax(logits, 1).gather(1, labels.unsqueeze_dim::<2>(1));
+        return chosen.squeeze_dim(1);
     }
-    let classes = logits.len() / labels.len();
-    assert_eq!(logits.len(), classes * labels.len(), "one label for each row");
+    let ([count, classes], device) = (logits.dims(), logits.device());
     let mut softmax = vec![0.0; classes];
-    let rows = logits.chunks_exact(classes).zip(labels);
-    rows.map(|(f, &label)| log_softmax_at(f, label, &mut softmax)).collect()
+    let (logits, labels) = (values(logits), labels.into_data());
+    let rows = logits.chunks_exact(classes).zip(labels.iter::<u32>());
+    let rows: Vec<f32> = rows.map(|(f, label)| log_softmax_at(f, label, &mut softmax)).collect();
+    Tensor::from_data(TensorData::new(rows, [count]), &device)
 }
 
 /// `log softmax(f)_label`; leaves `softmax(f)` behind. The largest logit is taken away first, so
@@ -167,9 +168,9 @@ fn add_scaled(sum: &mut [f32], values: &[f32], scale: f32) {
     sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += scale * value);
 }
 
-/// The numbers of a matrix in main memory.
-pub(crate) fn values(matrix: Tensor<2>) -> Vec<f32> {
-    matrix.into_data().try_into_vec().expect("networks compute in f32")
+/// The numbers of a tensor in main memory.
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("networks compute in f32")
 }
 
 #[cfg(test)]

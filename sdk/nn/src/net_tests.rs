@@ -167,6 +167,27 @@ fn descend_takes_over_the_running_statistics() {
     assert!(!net.forward(x).is_autodiff());
 }
 
+/// In place or not, and whoever else holds the memory: a step is the same step, and no other handle
+/// of the parameters sees it.
+#[test]
+fn a_tracked_copy_may_be_given_or_lent() {
+    let (net, x, y) = small();
+    let stepped = |lend: bool| {
+        let mut net = net.clone();
+        let mut tracked = net.tracked();
+        let loss = losses::cross_entropy(tracked.forward_train(x.clone()).unwrap(), y.clone());
+        match lend {
+            true => net.descend(&tracked, loss.backward(), 0.1),
+            false => net.descend(tracked, loss.backward(), 0.1),
+        }
+        saved(&net)
+    };
+    let before = saved(&net);
+    assert_eq!(stepped(true), stepped(false));
+    assert_ne!(stepped(false), before);
+    assert_eq!(saved(&net), before);
+}
+
 /// A pass in training mode without gradients moves the network's own statistics and nothing else.
 #[test]
 fn a_teacher_keeps_its_own_statistics() {

@@ -2,6 +2,7 @@
 //! carry gradients, the gradient step, moving averages, sizes.
 
 use burn::tensor::{Gradients, Tensor};
+use std::borrow::Borrow;
 
 use crate::averages;
 use crate::device::in_main_memory;
@@ -125,11 +126,14 @@ pub trait Network: Clone {
     /// One step of plain gradient descent, `θ ← θ − lr·g`, with the gradients of a loss that was
     /// computed with `tracked`. A parameter the loss does not depend on stays as it is. The running
     /// statistics become those of `tracked`, as its passes in training mode left them.
-    fn descend(&mut self, mut tracked: Self, mut gradients: Gradients, lr: f64) {
-        let leaves = tracked.unnamed_mut().into_iter();
-        let changes: Vec<_> = leaves.map(|leaf| Change::of(&leaf, &mut gradients)).collect();
-        // The leaves share the memory of the parameters, which then are changed in place.
-        drop(tracked);
+    ///
+    /// The leaves share the memory of the parameters: when `tracked` is given away, and not lent,
+    /// parameters in main memory are changed in place.
+    fn descend(&mut self, tracked: impl Borrow<Self>, mut gradients: Gradients, lr: f64) {
+        let mut leaves = tracked.borrow().clone();
+        let changes = leaves.unnamed_mut().into_iter().map(|leaf| Change::of(leaf, &mut gradients));
+        let changes: Vec<Change> = changes.collect();
+        drop((leaves, tracked));
         for (mine, change) in self.unnamed_mut().into_iter().zip(changes) {
             match (mine, change) {
                 (TensorMut::Vector(mine), Change::Vector(g)) => descend(mine, g, lr),
@@ -217,12 +221,12 @@ enum Change {
 }
 
 impl Change {
-    fn of(leaf: &TensorMut<'_>, gradients: &mut Gradients) -> Change {
+    fn of(leaf: TensorMut<'_>, gradients: &mut Gradients) -> Change {
         match leaf {
             TensorMut::Vector(leaf) => Change::Vector(leaf.grad_remove(gradients)),
             TensorMut::Linear(leaf) => Change::Linear(leaf.grad_remove(gradients)),
             TensorMut::Kernel(leaf) => Change::Kernel(leaf.grad_remove(gradients)),
-            TensorMut::Running(theirs) => Change::Running((*theirs).clone()),
+            TensorMut::Running(theirs) => Change::Running(theirs.clone()),
         }
     }
 }

@@ -2,12 +2,12 @@
 //! SG-CLS): the step of the working network, the choice among teachers, the updates of the
 //! averages.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use perdura_sdk::rand::{Rng, RngExt};
 use perdura_sdk::{Result, Rows, hyper_parameters};
 use std::ops::Range;
 
-use crate::losses::Terms;
+use crate::losses::{Terms, values};
 use crate::{Net, Network};
 
 hyper_parameters! {
@@ -53,10 +53,10 @@ pub fn updates(rng: &mut impl Rng, rates: impl IntoIterator<Item = f64>) -> Vec<
 
 /// What the teachers say about the replayed batch. Constants: no gradient flows into them.
 pub struct Target {
-    /// Z, `[m, C]`, row-major.
-    pub logits: Vec<f32>,
+    /// Z, `[m, C]`.
+    pub logits: Tensor<2>,
     /// Weight of each sample in the consistency loss, `[m]`; `None` for 1 each.
-    pub weights: Option<Vec<f32>>,
+    pub weights: Option<Tensor<1>>,
 }
 
 /// The samples of a step and how to learn from them.
@@ -86,28 +86,40 @@ impl Lesson<'_> {
     pub fn learn(
         &self,
         working: &mut Net,
-        teach: impl FnOnce(Tensor<2>, &[u32]) -> Result<Target>,
+        teach: impl FnOnce(Tensor<2>, Tensor<1, Int>) -> Result<Target>,
     ) -> Result<Learned> {
         let (current, replay) = (self.current, self.replay);
         let (b, m) = (current.len(), replay.len());
         let x = working.rows(&[current.inputs(), replay.inputs()]);
         let target = match m {
             0 => None,
-            _ => Some(teach(x.clone().narrow(0, b, m), replay.labels())?),
+            _ => Some(teach(x.clone().narrow(0, b, m), working.labels(&[replay.labels()]))?),
         };
         let mut tracked = working.tracked();
         let passes = passes(&mut tracked, x, b, m)?;
         let mut terms = Terms::of(&passes.logits);
         let y = [current.labels(), replay.labels()].concat();
         let loss_ce = terms.cross_entropy(passes.joint, &y, 1.0);
-        let loss_cons = target.map_or(0.0, |Target { logits, weights }| {
-            terms.squared_error(passes.replayed, &logits, weights.as_deref(), self.reg_weight)
+        let loss_cons = target.map_or(0.0, |target| {
+            add_consistency(&mut terms, passes.replayed, target, self.reg_weight)
         });
         let loss = terms.value();
         let gradients = terms.into_loss(passes.logits).backward();
         working.descend(tracked, gradients, self.lr);
         Ok(Learned { loss, loss_ce, loss_cons })
     }
+}
+
+/// `mean_i w_i · mean_c (f − Z)²`.
+pub fn consistency(logits: Tensor<2>, target: Target) -> Tensor<1> {
+    let mut terms = Terms::of(&logits);
+    add_consistency(&mut terms, 0..logits.dims()[0], target, 1.0);
+    terms.into_loss(logits)
+}
+
+fn add_consistency(terms: &mut Terms, rows: Range<usize>, target: Target, weight: f64) -> f64 {
+    let weights = target.weights.map(values);
+    terms.squared_error(rows, &values(target.logits), weights.as_deref(), weight)
 }
 
 /// Logits of a network in training mode.
@@ -158,5 +170,19 @@ mod tests {
             let found = updates(&mut rng(), [certain, 0.5, 0.5]);
             assert_eq!(found, [expected, alone[1], alone[2]]);
         }
+    }
+
+    /// Rows differ by (1, 1) and (2, 0): means of squares 1 and 2. Plain: 1.5; weighted by 0 and 3:
+    /// 3.
+    #[test]
+    fn consistency_by_hand() {
+        let device = crate::device("flex", 0).unwrap();
+        let logits = Tensor::<2>::from_data([[1.0, 1.0], [2.0, 5.0]], &device);
+        let target = || Tensor::<2>::from_data([[0.0, 0.0], [0.0, 5.0]], &device);
+        let of = |weights: Option<[f32; 2]>| {
+            let weights = weights.map(|w| Tensor::from_data(w, &device));
+            consistency(logits.clone(), Target { logits: target(), weights }).into_scalar::<f32>()
+        };
+        assert_eq!((of(None), of(Some([1.0, 1.0])), of(Some([0.0, 3.0]))), (1.5, 1.5, 3.0));
     }
 }
