@@ -9,7 +9,8 @@ pub struct RunResult {
     pub folder: PathBuf,
     pub plan: RunPlan,
     pub summary: Summary,
-    /// Everything that plan, seed and plugin determine: summary and predictions, by file name.
+    /// Everything that plan, seed and plugin determine: summary, predictions, accuracies between boundaries; by
+    /// file name.
     pub determined: BTreeMap<String, Vec<u8>>,
 }
 
@@ -67,7 +68,8 @@ fn determined(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for path in files_below(folder) {
         let name = path.strip_prefix(folder).expect("it lies below").to_string_lossy().into_owned();
-        if name == "summary.json" || name.starts_with("predictions/") {
+        let whole = ["summary.json", "anytime.safetensors"].contains(&name.as_str());
+        if whole || name.starts_with("predictions/") {
             files.insert(name, std::fs::read(&path).expect("it was just listed"));
         }
     }

@@ -67,7 +67,8 @@ fn another_seed_differs() {
 /// All determined files of all runs below a folder, by their path.
 fn compared(jobs: &str) -> BTreeMap<String, Vec<u8>> {
     let sandbox = Sandbox::new();
-    let line = "compare --methods sgd,er,cls-er --memory 100 --seeds 0..2 --epochs 1 --out out";
+    let line = "compare --methods sgd,er,cls-er --memory 100 --seeds 0..2 --epochs 1 \
+                --score-every 11 --out out";
     sandbox.line(&format!("{line} --jobs {jobs}")).expect(0);
     let out = sandbox.path("work/out");
     let runs = RunResult::all_below(&out);

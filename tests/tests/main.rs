@@ -1,6 +1,7 @@
 //! The tests of Perdura as its users meet it: the command, the shipped plugins, and plugins that misbehave.
 //! One program, so that everything is linked once.
 
+mod anytime;
 mod cheaters;
 mod check;
 mod cli;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 const CASES: [&str; 14] = [
     "sg-cls --benchmark digits-360 --memory 40 --score-every 40",
     "dualnet --memory 40 --set slow_schedule=every_k --set between=accumulate --drop-last",
-    "cls-er --memory 40 --policy class-balanced",
-    "er --memory 40 --policy ring",
+    "cls-er --memory 40 --policy class-balanced --score-every 7",
+    "er --memory 40 --policy ring --score-every 3",
     "joint",
     "derpp --memory 40",
     "er-ace --memory 40",
@@ -208,6 +208,37 @@ fn a_run_that_is_asked_to_end_can_be_taken_up() {
     );
     let again = sandbox.line(&format!("resume {}", folder.display()));
     again.refused(&["has ended: there is nothing to take up"]);
+}
+
+#[test]
+fn snapshots_on_their_way_are_few_and_in_the_checkpoint() {
+    let sandbox = Sandbox::new();
+    // Scoring takes longer than a step: without a limit, snapshots would pile up.
+    let words = "run cls-er --memory 40 --epochs 1 --score-every 1";
+    sandbox.line(&format!("{words} --out calm")).expect(0);
+    let calm = RunResult::only_below(&sandbox.path("work/calm"));
+    let resources =
+        std::fs::read_to_string(calm.folder.join("resources.json")).expect("it is there");
+    let resources: serde_json::Value = serde_json::from_str(&resources).expect("JSON");
+    assert!(resources["ledger"]["snapshots"].as_f64() > Some(0.0), "{resources}");
+    assert!(resources["snapshot_seconds"].as_f64() > Some(0.0), "{resources}");
+
+    let line = format!("{words} --checkpoint-every 5 --out out");
+    let (code, said) = interrupted(&sandbox, &line, "out", "TERM");
+    assert_eq!(code, 75, "{said}");
+    let folder = folder_below(&sandbox.path("work/out")).expect("the run has a folder");
+    let cores = std::thread::available_parallelism().expect("a number of cores").get();
+    // One in each lane, one that waits, and one that was taken when the signal came.
+    let most = cores.saturating_sub(1).max(1) + 2;
+    let files = perdura_tests::files_below(&folder.join("checkpoints"));
+    let waiting = |path: &PathBuf| {
+        let bytes = std::fs::read(path).expect("it was just listed");
+        String::from_utf8_lossy(&bytes).matches("[\"snapshot.").count()
+    };
+    let counts: Vec<usize> = files.iter().map(waiting).collect();
+    assert!(counts.iter().all(|count| (1..=most).contains(count)), "{counts:?} of {most}");
+    sandbox.line(&format!("resume {}", folder.display())).expect(0);
+    same(&calm, &RunResult::only_below(&folder));
 }
 
 #[test]

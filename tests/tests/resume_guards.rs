@@ -73,7 +73,7 @@ fn a_damaged_checkpoint_is_passed_over_aloud() {
     assert!(resumed.contains(&format!("\"step\":{}}}", step(&older))), "{resumed}");
     // Without a good one it begins anew, aloud too.
     for path in left.checkpoints() {
-        std::fs::write(path, "perdura-checkpoint 1\nnot really").expect("writable");
+        std::fs::write(path, "perdura-checkpoint 2\nnot really").expect("writable");
     }
     let answer = left.resume("").expect(1);
     assert!(answer.err.contains("there is no checkpoint: the run begins anew"), "{}", answer.err);

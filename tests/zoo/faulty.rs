@@ -13,6 +13,8 @@ hyper_parameters! {
         /// Which of the calls of this name, counted from 0 in each process. For `declare` and `create`,
         /// which come once: 0 is always, 1 is only in earnest and not in the try-out before a run.
         pub at: u64 = 0,
+        /// For `load` and `predict`: only with the state after so many samples; 0 for any.
+        pub samples: u64 = 0,
     }
 }
 
@@ -30,6 +32,12 @@ impl Faulty {
             self.calls.set(self.calls.get() + 1);
         }
         due
+    }
+
+    /// Whether the state is the one that something goes wrong with.
+    fn is_meant(&self) -> bool {
+        let seen = self.counts.iter().sum::<f32>() as u64;
+        self.fault.samples == 0 || self.fault.samples == seen
     }
 
     fn maybe(&self, call: &str) -> Result<()> {
@@ -98,7 +106,7 @@ impl ContinualLearner for Faulty {
 
     fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {
         logits.write(&self.counts.repeat(query.len));
-        if self.is_due("predict") {
+        if self.is_meant() && self.is_due("predict") {
             match self.fault.how.as_str() {
                 "nan" => logits.as_mut_slice()[3] = f32::NAN,
                 "wrong_length" => logits.write(&self.counts),
@@ -120,9 +128,8 @@ impl ContinualLearner for Faulty {
     }
 
     fn load(&mut self, state: &mut StateReader) -> Result<()> {
-        self.maybe("load")?;
         self.counts = state.tensor("counts", &[self.counts.len()])?;
-        Ok(())
+        if self.is_meant() { self.maybe("load") } else { Ok(()) }
     }
 }
 

@@ -260,7 +260,8 @@ pub struct StreamArgs {
     /// No second pass over a finished experience.
     #[arg(long)]
     pub online: bool,
-    /// Steps between two scores of a task-free stream; by default every 8,000 samples.
+    /// Score every so many steps too, not at boundaries alone: snapshots of the learner, on spare cores, while
+    /// training goes on. Of a task-free stream these are all scores, by default every 8,000 samples.
     #[arg(long, value_name = "STEPS")]
     pub score_every: Option<u64>,
 }
@@ -376,6 +377,9 @@ pub struct ExecuteArgs {
     pub allow_read: Vec<PathBuf>,
     #[arg(long)]
     pub log_every: Option<u64>,
+    /// Snapshots that are scored at a time.
+    #[arg(long, default_value_t = 1)]
+    pub lanes: usize,
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]

@@ -198,7 +198,12 @@ impl Runs {
     /// Executes what is not finished. Returns how all ended, in order.
     pub fn execute(&self, parallel: usize) -> Result<Vec<Ended>, CliError> {
         let open: Vec<usize> = (0..self.jobs.len()).filter(|&job| !self.done[job]).collect();
-        let jobs: Vec<Job> = open.iter().map(|&job| self.jobs[job].clone()).collect();
+        let mut jobs: Vec<Job> = open.iter().map(|&job| self.jobs[job].clone()).collect();
+        let at_once = parallel.min(jobs.len());
+        for job in &mut jobs {
+            let lanes = resolve::lanes(at_once, job.threads).to_string();
+            job.arguments.extend(["--lanes".into(), lanes.into()]);
+        }
         let interrupt =
             Interrupt::listen(None).map_err(|e| CliError::input(format!("signals: {e}")))?;
         self.note();

@@ -5,7 +5,7 @@
 //! memory = 200                # or "64KiB"; `--memory` takes its place
 //! seeds = "0..5"              # `--seeds` takes their place
 //! epochs = 10                 # optional, like batch, drop_last, class_order, eval_head, validation, online,
-//!                             # score_every, lock (a file of `benchmarks lock`)
+//!                             # score_every (steps), lock (a file of `benchmarks lock`)
 //!
 //! [[method]]
 //! id = "cls-er"

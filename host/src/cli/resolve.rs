@@ -172,6 +172,7 @@ pub fn execute_options(args: &ExecuteArgs) -> Result<ExecuteOptions, CliError> {
         tell: true,
         checkpoints: checkpoints(&args.checkpoints)?,
         log_every: args.log_every,
+        lanes: args.lanes,
         // Who asks a second time does not want to wait for the learner.
         interrupt: Interrupt::listen(Some(INTERRUPTED))
             .map_err(|e| CliError::input(format!("signals: {e}")))?,
@@ -207,6 +208,13 @@ pub fn jobs(text: &str, threads: usize) -> Result<usize, CliError> {
     }
 }
 
+/// Snapshots that each of so many runs at the same time may score beside its training: what it leaves of the
+/// cores, and at least one, which then shares a core.
+pub fn lanes(runs: usize, threads: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / runs.max(1)).saturating_sub(threads).max(1)
+}
+
 /// A configuration value as typed: JSON where it is JSON, else a string.
 fn typed_value(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into()))
@@ -236,6 +244,13 @@ mod tests {
             "--policy `rng` is unknown (did you mean `ring`?); \
              there are: auto, reservoir, class-balanced, ring"
         );
+    }
+
+    #[test]
+    fn lanes_are_what_the_runs_leave_of_the_cores() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        assert_eq!((lanes(cores, 1), lanes(1, cores), lanes(1000, 4)), (1, 1, 1));
+        assert_eq!(lanes(1, 0), cores);
     }
 
     #[test]

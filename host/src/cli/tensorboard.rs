@@ -95,6 +95,11 @@ impl Writer {
                 let at = after.map(|after| u64::from(after) + 1).or(*step)?;
                 Some((at, curves::scores(what)?))
             }
+            EventKind::ScoredAnytime { step, view, scenario, accuracy } => {
+                let begun: Vec<f64> = accuracy.iter().flatten().copied().collect();
+                let name = format!("{scenario}/{view}/accuracy-between-boundaries");
+                Some((*step, vec![(name, crate::stats::mean(&begun)?)]))
+            }
             _ => None,
         }
     }
@@ -121,6 +126,16 @@ mod tests {
         assert_eq!(at(Some(0), None), Some(1));
         assert_eq!(at(None, Some(40)), Some(40));
         assert_eq!(at(None, None), None, "before training there is no step");
+    }
+
+    #[test]
+    fn scores_between_boundaries_are_over_what_has_begun_by_step() {
+        let (view, scenario) = ("main".into(), "class-il".into());
+        let accuracy = vec![Some(0.5), Some(0.25), None];
+        let what = EventKind::ScoredAnytime { step: 30, view, scenario, accuracy };
+        let tagged = ("class-il/main/accuracy-between-boundaries".to_owned(), 0.375);
+        let mut writer = Writer::new(Path::new("nowhere"));
+        assert_eq!(writer.scalars(&event(what)), Some((30, vec![tagged])));
     }
 
     #[test]

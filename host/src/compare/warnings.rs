@@ -1,6 +1,7 @@
 //! What makes rows of a comparison unequal, as sentences. A warning never changes a number.
 
 use super::RunRecord;
+use super::grid::printable;
 use super::record::MethodRuns;
 use crate::run::{MemorySize, RunPlan};
 
@@ -10,6 +11,7 @@ pub fn warnings(methods: &[MethodRuns<'_>]) -> Vec<String> {
     warnings.extend(methods.iter().filter_map(repeated_seed));
     warnings.extend(methods.iter().filter_map(small_claim));
     warnings.extend(methods.iter().filter_map(broken_plugin));
+    warnings.extend(methods.iter().filter_map(broken_snapshot));
     if let Some((first, others)) = methods.split_first() {
         warnings.extend(others.iter().filter_map(|other| different_streams(first, other)));
         warnings.extend(others.iter().filter_map(|other| different_memory(first, other)));
@@ -66,6 +68,21 @@ fn broken_plugin(method: &MethodRuns<'_>) -> Option<String> {
     let (level, broken) = (note.level.name(), note.broken.join(", "));
     let name = method.method;
     Some(format!("{name}: its plugin does not pass `plugins check` at level {level}: {broken}"))
+}
+
+/// Scores between boundaries end where a snapshot could not be scored; the run goes on.
+fn broken_snapshot(method: &MethodRuns<'_>) -> Option<String> {
+    let fault = |run: &&RunRecord| {
+        let fault = run.finished()?.anytime.as_ref()?.fault.clone()?;
+        Some((run.plan.seed, fault))
+    };
+    let (seed, fault) = method.runs.iter().find_map(fault)?;
+    let step = fault.step.unwrap_or_default();
+    Some(printable(&format!(
+        "{}: its accuracies between boundaries end before step {step} of seed {seed}, whose \
+         snapshot could not be scored: {} in {}: {}",
+        method.method, fault.kind, fault.call, fault.message
+    )))
 }
 
 fn different_streams(a: &MethodRuns<'_>, b: &MethodRuns<'_>) -> Option<String> {

@@ -4,6 +4,7 @@
 //! experiences, all counted from 1 in formulas.
 
 mod accuracy;
+mod anytime;
 mod average;
 mod calibration;
 mod matrix;
@@ -13,6 +14,10 @@ mod recency;
 mod transfer;
 
 pub use accuracy::{accuracy, task_accuracy};
+pub use anytime::{
+    AccuracyCurve, CurvePoint, GAP_STEPS, accuracy_after_switch, average_anytime_accuracy,
+    minimum_accuracy, stability_gap, worst_case_accuracy,
+};
 pub use average::{
     anytime_accuracy, average_accuracy, average_incremental_accuracy, final_accuracy,
     learning_accuracy,

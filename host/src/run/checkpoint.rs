@@ -22,7 +22,7 @@ use tempfile::NamedTempFile;
 use super::{RunError, files};
 
 /// Changes when what is in a checkpoint does.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const MAGIC: &str = "perdura-checkpoint";
 const CHECKSUM_BYTES: u64 = 32;

@@ -208,10 +208,10 @@ mod tests {
         write(&mut checkpoints, 1);
         let path = run.path().join("checkpoints/000001.checkpoint");
         let text = fs::read(&path).unwrap();
-        let old = [b"perdura-checkpoint 0\n", &text["perdura-checkpoint 1\n".len()..]].concat();
+        let old = [b"perdura-checkpoint 0\n", &text["perdura-checkpoint 2\n".len()..]].concat();
         fs::write(&path, old).unwrap();
         let error = checkpoints.newest::<u64>(&mut |_| {}).err().unwrap().to_string();
-        assert!(error.contains("000001.checkpoint has format 0, this build reads format 1"));
+        assert!(error.contains("000001.checkpoint has format 0, this build reads format 2"));
     }
 
     #[test]

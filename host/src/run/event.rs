@@ -57,6 +57,14 @@ pub enum EventKind {
         scenario: String,
         accuracy: Vec<Option<f64>>,
     },
+    /// Accuracy on each experience that had begun, between boundaries: of a snapshot that was scored
+    /// while training went on, and so told later than its step.
+    ScoredAnytime {
+        step: u64,
+        view: String,
+        scenario: String,
+        accuracy: Vec<Option<f64>>,
+    },
     /// Reported by the learner.
     Learner {
         step: u64,

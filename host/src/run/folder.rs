@@ -5,13 +5,14 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::predictions::{After, Predictions, file_name};
-use super::{Checkpoints, Event, Outcome, Resources, RunError, RunPlan, Summary, files};
+use super::{Anytime, Checkpoints, Event, Outcome, Resources, RunError, RunPlan, Summary, files};
 
 pub(super) const PLAN: &str = "plan.json";
 const EVENTS: &str = "events.jsonl";
 const SUMMARY: &str = "summary.json";
 const PARTIAL: &str = "partial.json";
 const RESOURCES: &str = "resources.json";
+const ANYTIME: &str = "anytime.safetensors";
 const PREDICTIONS: &str = "predictions";
 const LOG: &str = "log.txt";
 
@@ -133,7 +134,7 @@ impl RunFolder {
     /// Brings the folder back to an earlier moment: of the events the first so many bytes, of the
     /// predictions these files, no summary, not even one so far.
     pub fn rewind(&mut self, events_bytes: u64, predictions: &[String]) -> Result<(), RunError> {
-        for name in [SUMMARY, PARTIAL, RESOURCES] {
+        for name in [SUMMARY, PARTIAL, RESOURCES, ANYTIME] {
             remove(&self.path.join(name))?;
         }
         let path = self.path.join(EVENTS);
@@ -222,6 +223,17 @@ impl RunFolder {
 
     pub fn predictions(&self, after: After, view: &str) -> Result<Predictions, RunError> {
         Predictions::read(&self.path.join(PREDICTIONS).join(file_name(after, view)?), view)
+    }
+
+    /// Writes what was scored while training went on.
+    pub fn write_anytime(&self, anytime: &Anytime) -> Result<(), RunError> {
+        anytime.write(&self.path.join(ANYTIME))
+    }
+
+    /// `None` for a run without `--score-every`, and before its end.
+    pub fn anytime(&self) -> Result<Option<Anytime>, RunError> {
+        let path = self.path.join(ANYTIME);
+        path.exists().then(|| Anytime::read(&path)).transpose()
     }
 
     /// Writes resources, then the summary: a folder with a summary is complete.

@@ -5,6 +5,7 @@
 //! | `plan.json` | [`RunPlan`]: everything needed to redo the run; written first | yes |
 //! | `events.jsonl` | [`Event`] per line, appended while the run goes on | no (times) |
 //! | `predictions/after-<i>.<view>.safetensors` | [`Predictions`] of a view | yes |
+//! | `anytime.safetensors` | [`Anytime`]: accuracies between boundaries, where they were asked for | yes |
 //! | `checkpoints/<n>.checkpoint` | where a run that has not ended can be taken up; gone when it is finished | no |
 //! | `summary.json` | [`Summary`]: outcome, matrices, metrics; written last | yes |
 //! | `partial.json` | [`Summary`] so far, after every score; gone when there is one of the end | no |
@@ -15,6 +16,7 @@
 //!
 //! Nothing here trains, scores or prints: the trainer fills these types, `compare` reads them.
 
+mod anytime;
 mod checkpoint;
 mod checkpoints;
 mod error;
@@ -29,6 +31,7 @@ mod resources;
 mod summary;
 mod tags;
 
+pub use anytime::{Anytime, AnytimeCurve};
 pub use checkpoint::{Checkpoint, CheckpointWriter};
 pub use checkpoints::Checkpoints;
 pub use error::RunError;
@@ -42,8 +45,8 @@ pub use plan::{
 pub use predictions::{ABSENT_CLASS, After, Predictions};
 pub use resources::{Machine, Resources, utc_text};
 pub use summary::{
-    Fault, Grouping, LearnerEvent, Metrics, Networks, Outcome, ScenarioSummary, Summary,
-    ViewSummary,
+    AnytimeSummary, Fault, Grouping, LearnerEvent, Metrics, Networks, Outcome, ScenarioSummary,
+    Summary, ViewSummary,
 };
 pub use tags::check_tag;
 

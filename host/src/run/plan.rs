@@ -83,7 +83,7 @@ pub struct StreamSettings {
     #[serde(default, skip_serializing_if = "is_test")]
     pub score_on: ScoreOn,
     pub online: bool,
-    /// Steps between two scores; `None` where scores come at boundaries.
+    /// Steps between two scores; `None` where scores come at boundaries alone.
     pub score_every: Option<u64>,
     /// Hash of class order, sample ids, transforms and phases, as `perdura benchmarks lock` has it.
     pub sha256: String,

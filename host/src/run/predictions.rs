@@ -49,15 +49,21 @@ pub struct Predictions {
 
 /// `after-<i|initial|step-n>.<view>.safetensors`.
 pub(super) fn file_name(after: After, view: &str) -> Result<String, RunError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if !(1..=64).contains(&view.len()) || !view.chars().all(plain) {
-        return Err(RunError::ViewName(view.to_owned()));
-    }
+    check_view(view)?;
     Ok(match after {
         After::Initial => format!("after-initial.{view}.safetensors"),
         After::Experience(index) => format!("after-{index}.{view}.safetensors"),
         After::Step(step) => format!("after-step-{step}.{view}.safetensors"),
     })
+}
+
+/// Refuses a view whose name cannot be part of a file name.
+pub(super) fn check_view(view: &str) -> Result<(), RunError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match (1..=64).contains(&view.len()) && view.chars().all(plain) {
+        true => Ok(()),
+        false => Err(RunError::ViewName(view.to_owned())),
+    }
 }
 
 impl Predictions {
@@ -89,13 +95,13 @@ impl Predictions {
         };
         let tensors = SafeTensors::deserialize(&content).map_err(|e| damaged(e.to_string()))?;
         let predictions = Predictions {
-            sample: column(&tensors, "sample", Dtype::U32).map_err(damaged)?,
-            experience: column(&tensors, "experience", Dtype::U16).map_err(damaged)?,
-            label: column(&tensors, "label", Dtype::U16).map_err(damaged)?,
-            class: column(&tensors, "class", Dtype::U16).map_err(damaged)?,
-            task_class: column(&tensors, "task_class", Dtype::U16).map_err(damaged)?,
-            top_probability: column(&tensors, "top_probability", Dtype::F32).map_err(damaged)?,
-            true_log_probability: column(&tensors, "true_log_probability", Dtype::F32)
+            sample: column(&tensors, "sample", Dtype::U32, 1).map_err(damaged)?,
+            experience: column(&tensors, "experience", Dtype::U16, 1).map_err(damaged)?,
+            label: column(&tensors, "label", Dtype::U16, 1).map_err(damaged)?,
+            class: column(&tensors, "class", Dtype::U16, 1).map_err(damaged)?,
+            task_class: column(&tensors, "task_class", Dtype::U16, 1).map_err(damaged)?,
+            top_probability: column(&tensors, "top_probability", Dtype::F32, 1).map_err(damaged)?,
+            true_log_probability: column(&tensors, "true_log_probability", Dtype::F32, 1)
                 .map_err(damaged)?,
         };
         predictions.check(view)?;
@@ -122,20 +128,23 @@ impl Predictions {
 }
 
 /// Safetensors is little-endian, and so is every target Perdura is built for.
-fn bytes<T: NoUninit>(values: &[T]) -> &[u8] {
+pub(super) fn bytes<T: NoUninit>(values: &[T]) -> &[u8] {
     const { assert!(cfg!(target_endian = "little")) };
     bytemuck::cast_slice(values)
 }
 
-fn column<T: AnyBitPattern + NoUninit>(
+/// The values of a tensor with so many axes.
+pub(super) fn column<T: AnyBitPattern + NoUninit>(
     tensors: &SafeTensors<'_>,
     name: &str,
     dtype: Dtype,
+    axes: usize,
 ) -> Result<Vec<T>, String> {
     let tensor = tensors.tensor(name).map_err(|_| format!("it has no tensor `{name}`"))?;
-    if tensor.dtype() != dtype || tensor.shape().len() != 1 {
+    if tensor.dtype() != dtype || tensor.shape().len() != axes {
         let (found, shape) = (tensor.dtype(), tensor.shape());
-        return Err(format!("`{name}` is {found:?} {shape:?}, expected one axis of {dtype:?}"));
+        let expected = if axes == 1 { "one axis".into() } else { format!("{axes} axes") };
+        return Err(format!("`{name}` is {found:?} {shape:?}, expected {expected} of {dtype:?}"));
     }
     Ok(pod_collect_to_vec(tensor.data()))
 }

@@ -36,6 +36,10 @@ pub struct Resources {
     /// How often the run was taken up from a checkpoint.
     #[serde(default)]
     pub resumed: u32,
+    /// Wall time of scoring snapshots beside the training, all at a time together; `None` where there
+    /// were none. Their CPU time is in `cpu_seconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_seconds: Option<f64>,
     /// What `perdura plugins check` last found of this plugin file, as far as this machine knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<CheckNote>,

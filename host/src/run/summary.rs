@@ -26,6 +26,9 @@ pub struct Summary {
     /// Steps after which the rows of the matrices were taken; `None` where they were taken after
     /// experiences.
     pub scored_after_steps: Option<Vec<u64>>,
+    /// What was scored while training went on; `None` where nothing was to be.
+    #[serde(default)]
+    pub anytime: Option<AnytimeSummary>,
     /// How the learner wanted the stream; `None` if it was never created.
     pub wishes: Option<Wishes>,
     /// In the order declared, the headline first.
@@ -89,6 +92,18 @@ impl Fault {
     }
 }
 
+/// What was scored between boundaries; the accuracies are in `anytime.safetensors`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct AnytimeSummary {
+    /// Steps between two points.
+    pub every: u64,
+    pub points: u64,
+    /// What went wrong with the first snapshot that could not be scored; `step` is its own. Points
+    /// end before it, training goes on.
+    pub fault: Option<Fault>,
+}
+
 /// Scores of one view.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -130,6 +145,17 @@ pub struct Metrics {
     /// Mean over the final predictions, in nats.
     #[serde(default)]
     pub negative_log_likelihood: Option<f64>,
+    /// This one and the following need scores between boundaries, the others do not.
+    #[serde(default)]
+    pub average_anytime_accuracy: Option<f64>,
+    #[serde(default)]
+    pub minimum_accuracy: Option<f64>,
+    #[serde(default)]
+    pub worst_case_accuracy: Option<f64>,
+    #[serde(default)]
+    pub accuracy_after_switch: Option<f64>,
+    #[serde(default)]
+    pub stability_gap: Option<f64>,
 }
 
 /// Which experiences a learner took for similar.
@@ -176,6 +202,7 @@ impl Summary {
             outcome,
             steps: 0,
             scored_after_steps: None,
+            anytime: None,
             wishes: None,
             views: Vec::new(),
             events: Vec::new(),

@@ -2,8 +2,8 @@
 
 use perdura_abi::message::{View, ViewNeeds};
 
-use crate::metrics::{self, AccuracyMatrix, Prediction};
-use crate::run::{ABSENT_CLASS, Metrics, Predictions, ScenarioSummary};
+use crate::metrics::{self, AccuracyCurve, AccuracyMatrix, CurvePoint, Prediction};
+use crate::run::{ABSENT_CLASS, Anytime, Metrics, Predictions, ScenarioSummary};
 use crate::stream::{Benchmark, Scenario};
 
 /// Accuracy on each experience.
@@ -42,33 +42,74 @@ fn predicted(predictions: &Predictions, scenario: Scenario, row: usize) -> Optio
     (class != ABSENT_CLASS).then_some(class)
 }
 
-/// Share of right predictions per experience, by sample counts; `None` where there is no prediction.
-pub fn accuracy_row(predictions: &Predictions, scenario: Scenario, experiences: usize) -> Row {
-    let (mut right, mut total) = (vec![0u64; experiences], vec![0u64; experiences]);
-    for row in 0..predictions.label.len() {
-        if let Some(class) = predicted(predictions, scenario, row) {
-            let experience = usize::from(predictions.experience[row]);
+/// Right predictions and all predictions on each experience.
+fn counts(p: &Predictions, scenario: Scenario, experiences: usize) -> (Vec<u32>, Vec<u32>) {
+    let (mut right, mut total) = (vec![0; experiences], vec![0; experiences]);
+    for row in 0..p.label.len() {
+        if let Some(class) = predicted(p, scenario, row) {
+            let experience = usize::from(p.experience[row]);
             total[experience] += 1;
-            right[experience] += u64::from(class == predictions.label[row]);
+            right[experience] += u32::from(class == p.label[row]);
         }
     }
-    let share = |(&right, &total): (&u64, &u64)| (total > 0).then(|| right as f64 / total as f64);
-    right.iter().zip(&total).map(share).collect()
+    (right, total)
 }
 
-/// The scores of one view from its accuracies; `last` are the predictions behind the last row.
-pub fn summarise(
-    facts: &StreamFacts,
+/// Share of right predictions per experience, by sample counts; `None` where there is no prediction.
+pub fn accuracy_row(predictions: &Predictions, scenario: Scenario, experiences: usize) -> Row {
+    let (right, total) = counts(predictions, scenario, experiences);
+    let share =
+        |(right, total): (u32, u32)| (total > 0).then(|| f64::from(right) / f64::from(total));
+    right.into_iter().zip(total).map(share).collect()
+}
+
+/// Number of right predictions per experience; `None` where there is no prediction.
+pub fn right_row(
+    predictions: &Predictions,
     scenario: Scenario,
-    matrix: AccuracyMatrix,
-    last: Option<&Predictions>,
-) -> ScenarioSummary {
+    experiences: usize,
+) -> Vec<Option<u32>> {
+    let (right, total) = counts(predictions, scenario, experiences);
+    right.into_iter().zip(total).map(|(right, total)| (total > 0).then_some(right)).collect()
+}
+
+/// The points between boundaries and the rows of the matrix as one curve; `None` where there is no such
+/// curve.
+pub fn curve_of(
+    anytime: &Anytime,
+    (view, scenario): (&str, &str),
+    rows: &[Row],
+) -> Option<AccuracyCurve> {
+    let between = anytime.accuracies(anytime.curve(view, scenario)?);
+    let mut points: Vec<CurvePoint> = (anytime.steps.iter().zip(between))
+        .chain(anytime.ends.iter().zip(rows.iter().cloned()))
+        .map(|(step, accuracy)| CurvePoint { step: *step, accuracy })
+        .collect();
+    points.sort_by_key(|point| point.step);
+    let (every, ends, experiences) = (anytime.every, anytime.ends.clone(), anytime.samples.len());
+    Some(AccuracyCurve { every, ends, points, experiences })
+}
+
+/// What the scores of a view in a scenario are made from.
+pub struct Scored<'a> {
+    pub scenario: Scenario,
+    pub matrix: AccuracyMatrix,
+    /// The predictions behind the last row.
+    pub last: Option<&'a Predictions>,
+    /// What was scored between boundaries as well.
+    pub curve: Option<&'a AccuracyCurve>,
+}
+
+/// The scores of one view in one scenario.
+pub fn summarise(facts: &StreamFacts, scored: Scored<'_>) -> ScenarioSummary {
+    let Scored { scenario, matrix, last, curve } = scored;
     // Without boundaries rows are points in time: what is defined by experiences is undefined.
     let without_boundaries = || Metrics {
         average_accuracy: metrics::final_accuracy(&matrix),
         average_incremental_accuracy: metrics::anytime_accuracy(&matrix),
         expected_calibration_error: last.and_then(|p| calibration(scenario, p)),
         negative_log_likelihood: last.and_then(|p| likelihood(scenario, p)),
+        average_anytime_accuracy: metrics::anytime_accuracy(&matrix),
         ..Metrics::default()
     };
     let with_boundaries = || Metrics {
@@ -81,6 +122,11 @@ pub fn summarise(
         task_recency: last.and_then(|p| recency(&facts.classes, scenario, p)),
         expected_calibration_error: last.and_then(|p| calibration(scenario, p)),
         negative_log_likelihood: last.and_then(|p| likelihood(scenario, p)),
+        average_anytime_accuracy: curve.and_then(metrics::average_anytime_accuracy),
+        minimum_accuracy: curve.and_then(metrics::minimum_accuracy),
+        worst_case_accuracy: curve.and_then(metrics::worst_case_accuracy),
+        accuracy_after_switch: curve.and_then(metrics::accuracy_after_switch),
+        stability_gap: curve.and_then(metrics::stability_gap),
     };
     let metrics = match facts.trained_in {
         Scenario::TaskFree => without_boundaries(),

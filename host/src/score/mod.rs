@@ -5,6 +5,8 @@ mod accuracy;
 mod predict;
 mod recompute;
 
-pub use accuracy::{Row, StreamFacts, accuracy_row, scenarios_of, summarise};
-pub use predict::{Around, ScoreFault, Scorer, ViewPredictions, load, order_key};
+pub use accuracy::{
+    Row, Scored, StreamFacts, accuracy_row, curve_of, right_row, scenarios_of, summarise,
+};
+pub use predict::{Around, Moment, ScoreFault, Scorer, ViewPredictions, load, order_key};
 pub use recompute::{Change, RecomputeError, Recomputed, recompute};

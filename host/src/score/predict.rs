@@ -65,6 +65,23 @@ pub struct Around<'a> {
     pub ledger: &'a mut Ledger,
 }
 
+/// A moment of a run whose state is scored, and on what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A row of the matrix: on the test samples of all experiences.
+    After(After),
+    /// So many steps into the stream, while this experience is being trained: on those of the
+    /// experiences so far, this one included. Nothing is known of later ones, and most of the time of
+    /// a stream they would be most of the work.
+    During { step: u64, experience: usize },
+}
+
+impl From<After> for Moment {
+    fn from(after: After) -> Moment {
+        Moment::After(after)
+    }
+}
+
 /// One test sample: its experience and its id.
 #[derive(Clone, Copy)]
 struct Sample {
@@ -74,7 +91,7 @@ struct Sample {
 
 /// The test samples of one moment.
 struct Paper {
-    after: After,
+    moment: Moment,
     /// By experience, then in file order.
     samples: Vec<Sample>,
     /// Places in `samples`, in the order asked: the same for every learner.
@@ -108,11 +125,11 @@ impl Scorer {
     pub fn score(
         &self,
         state: &[u8],
-        after: After,
+        moment: impl Into<Moment>,
         around: Around<'_>,
     ) -> Result<Vec<ViewPredictions>, ScoreFault> {
-        let Around { open, look, interrupt, ledger } = around;
-        let paper = ledger.time(Activity::Scoring, || self.paper(after));
+        let (moment, Around { open, look, interrupt, ledger }) = (moment.into(), around);
+        let paper = ledger.time(Activity::Scoring, || self.paper(moment));
         let mut scored = Vec::new();
         for needs in [ViewNeeds::Nothing, ViewNeeds::TaskLabel, ViewNeeds::TrueGroup] {
             let views: Vec<usize> =
@@ -175,8 +192,12 @@ impl Scorer {
         Ok(scored)
     }
 
-    fn paper(&self, after: After) -> Paper {
-        let experiences = self.benchmark.experiences.iter().enumerate();
+    fn paper(&self, moment: Moment) -> Paper {
+        let asked = match moment {
+            Moment::After(_) => self.benchmark.experiences.len(),
+            Moment::During { experience, .. } => experience + 1,
+        };
+        let experiences = self.benchmark.experiences[..asked].iter().enumerate();
         let samples: Vec<Sample> = experiences
             .flat_map(|(experience, e)| {
                 let experience = experience as u16;
@@ -185,13 +206,22 @@ impl Scorer {
             .collect();
         let mut order: Vec<u32> = (0..samples.len() as u32).collect();
         let key = order_key(samples.iter().map(|s| self.benchmark.label(false, s.id)));
-        shuffle(&mut keyed(self.seed, "test-order", &[after_number(after), key]), &mut order);
-        let seen = match (self.benchmark.eval_head, after) {
-            (EvalHead::Seen, After::Experience(index)) => Some(self.benchmark.seen_classes(index)),
-            (EvalHead::Seen, After::Step(step)) => Some(self.benchmark.seen_after_steps(step)),
+        let purpose = match moment {
+            Moment::After(_) => "test-order",
+            Moment::During { .. } => "test-order/during",
+        };
+        shuffle(&mut keyed(self.seed, purpose, &[moment_number(moment), key]), &mut order);
+        let seen = match (self.benchmark.eval_head, moment) {
+            (EvalHead::Seen, Moment::After(After::Experience(experience)))
+            | (EvalHead::Seen, Moment::During { experience, .. }) => {
+                Some(self.benchmark.seen_classes(experience))
+            }
+            (EvalHead::Seen, Moment::After(After::Step(step))) => {
+                Some(self.benchmark.seen_after_steps(step))
+            }
             _ => None,
         };
-        Paper { after, samples, order, seen }
+        Paper { moment, samples, order, seen }
     }
 
     /// Puts the inputs of these places into the message, with what the views need; the answer is the
@@ -230,7 +260,11 @@ impl Scorer {
         let task_labels = (needs == ViewNeeds::TaskLabel).then(|| told(&task, message));
         let groups = (needs == ViewNeeds::TrueGroup).then(|| told(&group, message));
         // The seed must not tell the view or the moment more than a counter does.
-        let seed = call_seed(self.seed, "predict", after_number(paper.after) << 32 | number);
+        let purpose = match paper.moment {
+            Moment::After(_) => "predict",
+            Moment::During { .. } => "predict/during",
+        };
+        let seed = call_seed(self.seed, purpose, moment_number(paper.moment) << 32 | number);
         PredictMsg { seed, view: String::new(), inputs, task_labels, groups }
     }
 
@@ -313,11 +347,11 @@ pub fn order_key(labels: impl Iterator<Item = u32>) -> u64 {
     u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
 }
 
-fn after_number(after: After) -> u64 {
-    match after {
-        After::Initial => 0,
-        After::Experience(index) => index as u64 + 1,
-        After::Step(step) => step,
+fn moment_number(moment: Moment) -> u64 {
+    match moment {
+        Moment::After(After::Initial) => 0,
+        Moment::After(After::Experience(index)) => index as u64 + 1,
+        Moment::After(After::Step(step)) | Moment::During { step, .. } => step,
     }
 }
 

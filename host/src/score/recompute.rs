@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Row, StreamFacts, accuracy_row, summarise};
+use super::{Row, Scored, StreamFacts, accuracy_row, curve_of, summarise};
 use crate::metrics::AccuracyMatrix;
 use crate::run::{
-    After, Metrics, Outcome, Predictions, RunError, RunFolder, ScenarioSummary, Summary,
+    After, Anytime, Metrics, Outcome, Predictions, RunError, RunFolder, ScenarioSummary, Summary,
 };
 use crate::stream::Scenario;
 
@@ -55,10 +55,12 @@ pub fn recompute(folder: &RunFolder) -> Result<Recomputed, RecomputeError> {
     let before = folder.summary()?.filter(finished);
     let before = before.ok_or_else(|| RecomputeError::NotFinished(path()))?;
     let trained_in = scenario(&before.scenario, folder)?;
+    let anytime = anytime(folder, &before)?;
     let mut summary = before.clone();
     let mut changes = Vec::new();
     for view in &mut summary.views {
-        let stored = Stored { folder, summary: &before, view: &view.view };
+        let anytime = anytime.as_ref();
+        let stored = Stored { folder, summary: &before, view: &view.view, anytime };
         for scores in &mut view.scenarios {
             let metrics = stored.metrics(trained_in, scores)?;
             changes.extend(differences(&view.view, &scores.scenario, &scores.metrics, &metrics));
@@ -68,11 +70,29 @@ pub fn recompute(folder: &RunFolder) -> Result<Recomputed, RecomputeError> {
     Ok(Recomputed { summary, changes })
 }
 
+/// What was scored between boundaries, which must be there where the summary says so.
+fn anytime(folder: &RunFolder, summary: &Summary) -> Result<Option<Anytime>, RunError> {
+    let found = folder.anytime()?;
+    let points = found.as_ref().map(|anytime| anytime.steps.len() as u64);
+    let expected = summary.anytime.as_ref().map(|anytime| anytime.points);
+    if points == expected {
+        return Ok(found);
+    }
+    let text = |points: Option<u64>| points.map_or("none".into(), |points| points.to_string());
+    let reason = format!(
+        "it has points of accuracy between boundaries: {}, the summary expects: {};          anytime.safetensors or summary.json were edited or removed",
+        text(points),
+        text(expected)
+    );
+    Err(RunError::Damaged { path: folder.path().to_owned(), reason })
+}
+
 /// The predictions of a view, and the summary they must agree with.
 struct Stored<'a> {
     folder: &'a RunFolder,
     summary: &'a Summary,
     view: &'a str,
+    anytime: Option<&'a Anytime>,
 }
 
 impl Stored<'_> {
@@ -95,7 +115,10 @@ impl Stored<'_> {
         let matrix =
             AccuracyMatrix { initial: scores.initial.clone(), rows: scores.matrix.clone() };
         let facts = StreamFacts { trained_in, classes };
-        Ok(summarise(&facts, scenario, matrix, last.as_ref()).metrics)
+        let place = (self.view, scores.scenario.as_str());
+        let curve = self.anytime.and_then(|anytime| curve_of(anytime, place, &scores.matrix));
+        let (last, curve) = (last.as_ref(), curve.as_ref());
+        Ok(summarise(&facts, Scored { scenario, matrix, last, curve }).metrics)
     }
 
     /// The predictions behind a row, which must give it. A row without any score has none.
@@ -167,7 +190,7 @@ fn differences(view: &str, scenario: &str, before: &Metrics, after: &Metrics) ->
 mod tests {
     use super::*;
     use crate::run::tests::plan;
-    use crate::run::{Resources, ViewSummary};
+    use crate::run::{AnytimeCurve, AnytimeSummary, Resources, ViewSummary};
     use perdura_abi::message::ViewNeeds;
 
     /// Two experiences of a class each; accuracies 1, then 0.5 on both.
@@ -228,6 +251,39 @@ mod tests {
         predictions.experience[0] = 9;
         folder.write_predictions(After::Experience(1), "main", &predictions).unwrap();
         assert!(matches!(recompute(&folder), Err(RecomputeError::Differs { .. })));
+    }
+
+    #[test]
+    fn metrics_between_boundaries_come_from_their_file() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = run(out.path());
+        let mut summary = folder.summary().unwrap().unwrap();
+        summary.anytime = Some(AnytimeSummary { every: 10, points: 2, fault: None });
+        folder.rewrite_summary(&summary).unwrap();
+        let error = recompute(&folder).unwrap_err().to_string();
+        assert!(error.contains("boundaries: none, the summary expects: 2"), "{error}");
+
+        let curve = AnytimeCurve {
+            view: "main".into(),
+            scenario: "class-il".into(),
+            right: vec![vec![Some(1), None], vec![Some(0), Some(1)]],
+        };
+        let anytime = Anytime {
+            every: 10,
+            ends: vec![15, 30],
+            samples: vec![2, 2],
+            steps: vec![10, 20],
+            curves: vec![curve],
+        };
+        folder.write_anytime(&anytime).unwrap();
+        let found = recompute(&folder).unwrap();
+        let metrics = &found.summary.views[0].scenarios[0].metrics;
+        // Rows (1, 0) at 15 and (0.5, 0.5) at 30, points (0.5, -) at 10 and (0, 0.5) at 20.
+        assert_eq!(metrics.minimum_accuracy, Some(0.0));
+        assert_eq!(metrics.worst_case_accuracy, Some(0.25));
+        assert_eq!((metrics.accuracy_after_switch, metrics.stability_gap), (Some(0.0), Some(1.0)));
+        // (0.5 + 0.25 + 0.5) / 3 at 10, 20 and 30.
+        assert_eq!(metrics.average_anytime_accuracy, Some(1.25 / 3.0));
     }
 
     #[test]

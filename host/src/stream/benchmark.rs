@@ -88,8 +88,8 @@ pub struct Benchmark {
     pub batch: u32,
     pub drop_last: bool,
     pub eval_head: EvalHead,
-    /// Steps between two scores where boundaries are hidden; `None` where scores come at boundaries,
-    /// and for a union, which is scored at its end.
+    /// Steps between two scores, besides those at boundaries; where boundaries are hidden, of all scores.
+    /// `None` where there are none between boundaries, and for a union, which is scored at its end.
     pub score_every: Option<u64>,
     /// Inverse of `class_order`.
     pub(super) class_positions: Vec<u32>,

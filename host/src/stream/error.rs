@@ -1,6 +1,5 @@
 //! Why a benchmark cannot be made. Each message names the option or class at fault and the way out.
 
-use super::Scenario;
 use crate::data::DataError;
 
 /// A benchmark could not be assembled.
@@ -78,12 +77,6 @@ pub enum StreamError {
          away"
     )]
     ValidationOfDraws { fraction: f64 },
-
-    #[error(
-        "--score-every {steps}: a {scenario} stream is scored at its boundaries; the option is for \
-         task-free ones"
-    )]
-    ScoredAtBoundaries { steps: u64, scenario: Scenario },
 
     #[error(
         "the stream is not the one that was planned: the plan has the hash {planned}, this stream \

@@ -26,7 +26,7 @@ pub struct StreamOptions {
     pub score_on: ScoreOn,
     /// No second pass over a finished experience.
     pub online: bool,
-    /// Steps between two scores of a task-free stream.
+    /// Steps between two scores, besides those at boundaries.
     pub score_every: Option<u64>,
 }
 

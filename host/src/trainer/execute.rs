@@ -1,17 +1,17 @@
 //! The process of one run: from a plan in a folder to a summary in the same folder.
 
 use perdura_abi::buffer::MessageBuf;
-use perdura_abi::message::{
-    ContextMsg, CreateMsg, Declaration, LogMsg, ResourcesReply, StreamShape,
-};
+use perdura_abi::message::{ContextMsg, Declaration, ResourcesReply, StreamShape};
 use perdura_abi::table::Op;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::keeper::{Content, Every, Keeper, memory_from};
+use super::keeper::{Content, Every, Keeper, memory_from, waiting_from};
 use super::ledger::{Activity, Ledger};
 use super::lines::Lines;
+use super::opener::{Opener, log_record};
 use super::recorder::Recorder;
 use super::results::Results;
 use super::window::Window;
@@ -25,10 +25,7 @@ use crate::run::{
 };
 use crate::score::{Scorer, load};
 use crate::stream::{self, Benchmark, StreamContent, StreamError};
-use crate::worker::{
-    CallFault, Confinement, Deadlines, LearnerPort, Limits, NoServices, SpawnOptions, Tier,
-    in_process, spawn,
-};
+use crate::worker::{CallFault, Deadlines, LearnerPort, Limits, NoServices, Tier};
 
 /// Where and how a run is executed; nothing of this changes its result.
 #[derive(Clone, Debug)]
@@ -46,6 +43,8 @@ pub struct ExecuteOptions {
     pub checkpoints: Every,
     /// Tell means of the learner's scalars so many steps apart.
     pub log_every: Option<u64>,
+    /// Snapshots that are scored at a time while training goes on, where the plan wants any.
+    pub lanes: usize,
     /// Ends the run at the next point at which it can be taken up.
     pub interrupt: Interrupt,
 }
@@ -64,6 +63,7 @@ impl ExecuteOptions {
             tell: false,
             checkpoints: Every::default(),
             log_every: None,
+            lanes: 1,
             interrupt: Interrupt::never(),
         }
     }
@@ -191,11 +191,11 @@ struct Run<'a> {
     benchmark: Arc<Benchmark>,
 }
 
-impl<'a> Run<'a> {
+impl Run<'_> {
     fn go(
         &self,
-        checkpoint: Option<Taken>,
-        recorder: &mut Recorder<'a>,
+        mut checkpoint: Option<Taken>,
+        recorder: &mut Recorder,
         ledger: &mut Ledger,
     ) -> Result<(), Stop> {
         let Run { options, plan, found, benchmark } = self;
@@ -203,21 +203,24 @@ impl<'a> Run<'a> {
             recorder.begun();
         }
         let context = context_of(plan, benchmark);
-        let mut opener = Opener { options, found, log: recorder.log_path(), opened: 0 };
+        let mut opener = Opener::new(options, found, recorder.log_path());
         let (views, config, seed) = (Vec::new(), plan.config.clone(), plan.seed);
         let mut scorer = Scorer { benchmark: benchmark.clone(), views, context, config, seed };
         let call_fault = |fault| stored_fault(None, fault);
         let mut port = opener.open(&scorer.create_message()).map_err(call_fault)?;
         let declaration = declared(port.as_mut()).map_err(call_fault)?;
         scorer.views = declaration.views.clone();
+        let waiting = checkpoint.as_mut().map(waiting_from).unwrap_or_default();
         let (world, checkpoint) = self.world(declaration, checkpoint)?;
-        recorder.begin(&world);
-        recorder.scoring = Some((scorer, opener));
+        recorder.begin(&world, (scorer, opener), options.lanes);
         let mut desk = Desk::new(world, Box::new(log_record));
-        let trained = train(port.as_mut(), &mut desk, (recorder, ledger), checkpoint);
-        if matches!(trained, Err(Stop::Interrupted)) {
+        let from = checkpoint.map(|checkpoint| (checkpoint, waiting));
+        let trained = train(port.as_mut(), &mut desk, (recorder, ledger), from);
+        let interrupted = matches!(trained, Err(Stop::Interrupted));
+        // A learner that failed leaves snapshots behind: they are scored as if it had not.
+        if interrupted || !recorder.settle(ledger) {
             recorder.interrupted(desk.world.place.step);
-            return trained;
+            return Err(Stop::Interrupted);
         }
         // Asked of a learner that has failed too: one that still answers says what it held.
         let claimed = claimed(port.as_mut());
@@ -254,94 +257,22 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Trains from the beginning, or from the checkpoint on.
+/// Trains from the beginning, or from the checkpoint on, with the snapshots that it found waiting.
 fn train(
     port: &mut dyn LearnerPort,
     desk: &mut Desk,
-    (recorder, ledger): (&mut Recorder<'_>, &mut Ledger),
-    checkpoint: Option<Taken>,
+    (recorder, ledger): (&mut Recorder, &mut Ledger),
+    from: Option<(Taken, BTreeMap<u64, Vec<u8>>)>,
 ) -> Result<(), Stop> {
-    let Some(mut checkpoint) = checkpoint else {
+    let Some((mut checkpoint, waiting)) = from else {
         return Trainer::new(port, desk, recorder, ledger).train();
     };
     let loaded = load(port, checkpoint.state());
     let Content { standing, results, .. } = checkpoint.content;
-    recorder.restore(results, standing.place.step, ledger)?;
+    recorder.restore(results, (standing.place.step, waiting), ledger)?;
     recorder.keep_partial(&desk.world);
     loaded.map_err(|fault| stored_fault(None, fault))?;
     Trainer::new(port, desk, recorder, ledger).go_on(standing)
-}
-
-/// Makes learners: the one that is trained first, throw-away instances for scoring after it.
-pub struct Opener<'a> {
-    options: &'a ExecuteOptions,
-    found: &'a Found,
-    log: PathBuf,
-    opened: u64,
-}
-
-impl Opener<'_> {
-    pub fn open(&mut self, create: &CreateMsg) -> Result<Box<dyn LearnerPort>, CallFault> {
-        self.opened += 1;
-        match self.options.tier {
-            tier @ (Tier::Sandbox | Tier::Process) => {
-                let own = plugin::spawn_options(self.found).map_err(load_fault)?;
-                let ExecuteOptions { deadlines, limits, .. } = self.options.clone();
-                let threads = create.context.threads;
-                let log = Some(self.log.clone());
-                let (device, further) = (&create.context.device, &self.options.allow_read);
-                let confine = (tier == Tier::Sandbox).then(|| Confinement::new(device, further));
-                let spawned = SpawnOptions { threads, deadlines, limits, confine, log, ..own };
-                Ok(Box::new(spawn(&spawned, create, &mut LogOnly)?))
-            }
-            Tier::InProcess => {
-                // A further instance gets statics of its own from a file of its own.
-                let opened = match self.opened {
-                    1 => plugin::open(self.found),
-                    _ => plugin::open_private_copy(self.found),
-                };
-                let root = opened.map_err(load_fault)?.root;
-                Ok(Box::new(in_process(root, create, &mut LogOnly)?))
-            }
-        }
-    }
-}
-
-fn load_fault(error: LoadError) -> CallFault {
-    let kind = crate::worker::FaultKind::Error { kind: error.code().into() };
-    let (call, message) = ("open".into(), error.to_string());
-    CallFault { kind, call, message, location: None, last_log: Vec::new() }
-}
-
-/// Offers a learner that is being created nothing but a log.
-struct LogOnly;
-
-impl crate::worker::HostServices for LogOnly {
-    fn serve(
-        &mut self,
-        op: perdura_abi::HostOp,
-        message: perdura_abi::Message<'_>,
-        answer: &mut MessageBuf,
-    ) -> Result<(), perdura_abi::AbiError> {
-        if op == perdura_abi::HostOp::LOG
-            && let Ok(record) = serde_json::from_slice(message.header.as_slice())
-        {
-            log_record(&record);
-        }
-        NoServices.serve(op, message, answer)
-    }
-}
-
-/// Writes a learner's log record to the log of the run.
-fn log_record(record: &LogMsg) {
-    let LogMsg { level, target, message, fields } = record;
-    let fields: String = fields.iter().map(|(k, v)| format!(" {k}={v}")).collect();
-    match level.as_str() {
-        "error" => tracing::error!(target: "plugin", "{target}: {message}{fields}"),
-        "warn" => tracing::warn!(target: "plugin", "{target}: {message}{fields}"),
-        "info" => tracing::info!(target: "plugin", "{target}: {message}{fields}"),
-        _ => tracing::debug!(target: "plugin", "{target}: {message}{fields}"),
-    }
 }
 
 /// The benchmark that a plan names, with its stream settings.

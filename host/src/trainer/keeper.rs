@@ -1,6 +1,7 @@
 //! When checkpoints are written, and what is in them.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -122,12 +123,12 @@ impl Keeper {
             }
     }
 
-    /// Writes all but the learner's state.
-    pub fn begin<R: Serialize>(
+    /// Writes all but the learner's state. `waiting` are snapshots that are not scored yet, by step.
+    pub fn begin<'a, R: Serialize>(
         &mut self,
         point: &Point<'_>,
         world: &World,
-        results: R,
+        (results, waiting): (R, impl Iterator<Item = (u64, &'a [u8])>),
     ) -> Result<CheckpointWriter, RunError> {
         let memory = world.memory.as_ref();
         let content = Content {
@@ -137,7 +138,8 @@ impl Keeper {
             memory: memory.map(ReplayMemory::head),
             results,
         };
-        let sections = memory.map(ReplayMemory::sections).unwrap_or_default();
+        let mut sections = memory.map(ReplayMemory::sections).unwrap_or_default();
+        sections.extend(waiting.map(|(step, state)| (format!("{WAITING}{step}"), state)));
         self.checkpoints.begin(&content, &sections)
     }
 
@@ -164,6 +166,22 @@ impl Keeper {
     pub fn remove(&self) -> Result<(), RunError> {
         self.checkpoints.remove()
     }
+}
+
+/// Sections that hold snapshots are called so, and by their step.
+const WAITING: &str = "snapshot.";
+
+/// Takes the snapshots that were not scored yet out of a checkpoint, by step.
+pub fn waiting_from<R>(checkpoint: &mut Checkpoint<Content<R>>) -> BTreeMap<u64, Vec<u8>> {
+    let sections = std::mem::take(&mut checkpoint.sections);
+    let mut waiting = BTreeMap::new();
+    for (name, bytes) in sections {
+        match name.strip_prefix(WAITING).and_then(|step| step.parse().ok()) {
+            Some(step) => drop(waiting.insert(step, bytes)),
+            None => drop(checkpoint.sections.insert(name, bytes)),
+        }
+    }
+    waiting
 }
 
 /// The memory of a checkpoint, which must be one of the size and kind that `planned` is.
@@ -215,6 +233,40 @@ mod tests {
             let message = wrong.parse::<Every>().unwrap_err().to_string();
             assert!(message.starts_with(&format!("`{wrong}` is no interval")), "{message}");
         }
+    }
+
+    #[test]
+    fn snapshots_that_wait_are_sections_of_their_own() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(out.path(), &plan("perdura/er", 0)).unwrap();
+        let mut checkpoints = folder.checkpoints().unwrap();
+        let benchmark = build("split-digits", None, &StreamOptions::default(), 0).unwrap();
+        let content = Content {
+            plan: plan("perdura/er", 0),
+            stream: StreamContent::of(&benchmark),
+            standing: Standing {
+                stage: Stage::Step,
+                place: Default::default(),
+                calls: 0,
+                host_draws: 0,
+                epoch: Default::default(),
+                experience_steps_before: 0,
+                experience_seconds: 0.0,
+            },
+            memory: None,
+            results: (),
+        };
+        let sections: [(String, &[u8]); 3] = [
+            ("labels".into(), b"l"),
+            (format!("{WAITING}7"), b"seven"),
+            (format!("{WAITING}30"), b"thirty"),
+        ];
+        checkpoints.begin(&content, &sections).unwrap().finish().unwrap();
+        let found = checkpoints.newest::<Content<()>>(&mut |_| panic!("nothing is wrong"));
+        let mut found = found.unwrap().unwrap();
+        let waiting = waiting_from(&mut found);
+        assert_eq!(waiting, [(7, b"seven".to_vec()), (30, b"thirty".to_vec())].into());
+        assert_eq!(found.sections.keys().collect::<Vec<_>>(), ["labels"]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum Activity {
     Evaluation,
     /// The host's side of scoring: making test inputs, reading answers.
     Scoring,
+    /// Waiting for snapshots that are being scored beside the training.
+    Snapshots,
     /// Writing results.
     Results,
     /// Writing checkpoints, with the learner's saving where it is for them alone.
@@ -41,6 +43,7 @@ impl Activity {
             Activity::Save => "save",
             Activity::Evaluation => "evaluation",
             Activity::Scoring => "scoring",
+            Activity::Snapshots => "snapshots",
             Activity::Results => "results",
             Activity::Checkpoint => "checkpoint",
         }

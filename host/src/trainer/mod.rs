@@ -13,12 +13,14 @@ mod growth;
 mod keeper;
 mod ledger;
 mod lines;
+mod opener;
 mod points;
 mod recorder;
 mod report;
 mod results;
 mod rows;
 mod services;
+mod snapshots;
 mod standing;
 mod window;
 mod world;
@@ -41,7 +43,7 @@ pub use keeper::{Every, ParseEveryError};
 pub use ledger::{Activity, Ledger};
 pub use lines::{Line, Progress};
 pub use services::Desk;
-pub use standing::{EpochSoFar, Point, Stage, Standing};
+pub use standing::{EpochSoFar, Point, Score, Stage, Standing};
 pub use world::{Item, Place, World};
 
 /// Why training does not go on.
@@ -116,7 +118,7 @@ impl<'a> Trainer<'a> {
 
     /// Goes through the whole stream.
     pub fn train(&mut self) -> Result<(), Stop> {
-        self.point(Stage::Start, Some(After::Initial))?;
+        self.point(Stage::Start, Score::Row(After::Initial))?;
         self.experiences(0)
     }
 
@@ -206,7 +208,7 @@ impl<'a> Trainer<'a> {
             false if self.is_last(experience) => After::Step(self.desk.world.place.step),
             false => return Ok(()),
         };
-        self.point(Stage::Ended, Some(after))
+        self.point(Stage::Ended, Score::Row(after))
     }
 
     fn is_last(&self, experience: u32) -> bool {
@@ -274,16 +276,21 @@ impl<'a> Trainer<'a> {
         self.call(Op::END_OF_STREAM, Activity::Boundary)
     }
 
-    /// Where boundaries are hidden, scores come at fixed steps: at a boundary they would tell it. The
-    /// step after which the stream ends is scored once, at its end.
-    fn score_due(&self) -> Option<After> {
+    /// Besides scores at boundaries there are some at fixed steps. Where boundaries are hidden they are all
+    /// there is: at a boundary they would tell it. The step after which an experience or the stream
+    /// ends is scored once, at that end.
+    fn score_due(&self) -> Score {
         let world = &self.desk.world;
         let step = world.place.step;
-        let every = world.benchmark.score_every?;
-        (step > 0 && step.is_multiple_of(every)).then_some(After::Step(step))
+        let due = world.benchmark.score_every.is_some_and(|every| step.is_multiple_of(every));
+        match (due, world.grants.boundaries) {
+            (true, true) if step > self.experience.steps_before => Score::Snapshot,
+            (true, false) if step > 0 => Score::Row(After::Step(step)),
+            _ => Score::Nothing,
+        }
     }
 
-    fn point(&mut self, stage: Stage, score: Option<After>) -> Result<(), Stop> {
+    fn point(&mut self, stage: Stage, score: Score) -> Result<(), Stop> {
         let Trainer { calls, epoch, experience, .. } = self;
         let point = Point { stage, score, calls: *calls, epoch, experience };
         self.observer.point(&point, self.port, self.desk, self.ledger)

@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use super::ledger::{Activity, Ledger};
 use super::recorder::Recorder;
+use super::snapshots::{Fresh, Snapshots};
 use super::standing::Point;
 use super::{Desk, fault_of, stored_fault};
-use crate::run::{After, Fault, RunError};
+use crate::run::{After, EventKind, Fault, RunError};
 use crate::score::{Around, ScoreFault};
 use crate::worker::{LearnerPort, Tier};
 
-impl Recorder<'_> {
+impl Recorder {
     /// Has the learner save its state into `desk.saved`.
     pub fn save(port: &mut dyn LearnerPort, desk: &mut Desk) -> Result<(), Box<Fault>> {
         desk.saved.clear();
@@ -32,7 +33,9 @@ impl Recorder<'_> {
     ) -> Result<(), Box<Fault>> {
         let begun = Instant::now();
         let results = self.results(ledger);
-        let opened = results.and_then(|results| self.keeper.begin(point, &desk.world, results));
+        let waiting = self.snapshots.iter().flat_map(Snapshots::in_flight);
+        let opened =
+            results.and_then(|results| self.keeper.begin(point, &desk.world, (results, waiting)));
         let at = (point.stage, desk.world.place.step);
         let written = match (opened, learner) {
             (Ok(writer), Some(port)) => {
@@ -56,6 +59,39 @@ impl Recorder<'_> {
         }
         ledger.since(Activity::Checkpoint, begun);
         Ok(())
+    }
+
+    /// Has the state in `desk.saved` scored while training goes on.
+    pub fn submit(&mut self, desk: &mut Desk, ledger: &mut Ledger) {
+        let Some(snapshots) = &mut self.snapshots else { return };
+        let (place, state) = (desk.world.place, std::mem::take(&mut desk.saved));
+        let submit = || snapshots.submit(place.step, place.experience as usize, state);
+        let fresh = ledger.time(Activity::Snapshots, submit);
+        fresh.into_iter().for_each(|fresh| self.tell(fresh));
+    }
+
+    /// Tells which snapshots were scored since.
+    pub fn take_news(&mut self) {
+        let fresh = self.snapshots.as_mut().map(Snapshots::news).unwrap_or_default();
+        fresh.into_iter().for_each(|fresh| self.tell(fresh));
+    }
+
+    /// Waits until all snapshots are scored. `false`: the run is to end, and some are not.
+    pub fn settle(&mut self, ledger: &mut Ledger) -> bool {
+        let Some(snapshots) = &mut self.snapshots else { return true };
+        let mut fresh = Vec::new();
+        let settle = || snapshots.settle(&mut |scored| fresh.push(scored));
+        let settled = ledger.time(Activity::Snapshots, settle);
+        fresh.into_iter().for_each(|fresh| self.tell(fresh));
+        settled
+    }
+
+    fn tell(&mut self, Fresh { step, accuracy }: Fresh) {
+        for (scores, accuracy) in self.scores.iter().zip(accuracy) {
+            let view = self.summary.views[scores.view].view.clone();
+            let scenario = scores.scenario.to_string();
+            self.lines.event(EventKind::ScoredAnytime { step, view, scenario, accuracy });
+        }
     }
 
     /// Scores the state in `desk.saved`. `false`: the run is to end, and nothing was recorded.
@@ -105,7 +141,8 @@ impl Recorder<'_> {
     }
 }
 
-fn score_fault(fault: ScoreFault) -> Box<Fault> {
+/// A state that could not be scored, as it is kept with the run.
+pub fn score_fault(fault: ScoreFault) -> Box<Fault> {
     match fault {
         ScoreFault::Call(fault) => stored_fault(None, fault),
         ScoreFault::Answer { .. } | ScoreFault::Interrupted => {

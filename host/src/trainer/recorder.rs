@@ -7,23 +7,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::execute::Opener;
 use super::growth::Growth;
 use super::keeper::Keeper;
 use super::ledger::{Activity, Ledger};
 use super::lines::{Lines, Progress};
+use super::opener::Opener;
 use super::points::results_fault;
 use super::results::Results;
-use super::standing::Point;
+use super::snapshots::Snapshots;
+use super::standing::{Point, Score};
 use super::window::Window;
 use super::world::{Place, World};
 use super::{Desk, Observer, Stop};
 use crate::metrics::AccuracyMatrix;
 use crate::run::{
-    After, EventKind, Fault, LearnerEvent, Machine, Metrics, Outcome, Predictions, Resources,
-    RunError, RunPlan, Summary, ViewSummary, utc_text,
+    After, Anytime, AnytimeSummary, EventKind, Fault, LearnerEvent, Machine, Metrics, Outcome,
+    Predictions, Resources, RunError, RunPlan, Summary, ViewSummary, utc_text,
 };
-use crate::score::{Row, Scorer, StreamFacts, accuracy_row, scenarios_of, summarise};
+use crate::score::{
+    Row, Scored, Scorer, StreamFacts, accuracy_row, curve_of, scenarios_of, summarise,
+};
 use crate::stream::{Benchmark, Scenario};
 use crate::worker::{LearnerPort, Tier, Usage};
 
@@ -31,20 +34,22 @@ use crate::worker::{LearnerPort, Tier, Usage};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Accuracies of one view in one scenario, as they come in.
-struct Scores {
-    view: usize,
-    scenario: Scenario,
+pub(super) struct Scores {
+    pub(super) view: usize,
+    pub(super) scenario: Scenario,
     matrix: AccuracyMatrix,
 }
 
 /// Records one run.
-pub struct Recorder<'a> {
+pub struct Recorder {
     pub(super) lines: Lines,
     pub(super) benchmark: Arc<Benchmark>,
     tier: Tier,
     pub(super) keeper: Keeper,
     /// Set once the learner has declared its views.
-    pub scoring: Option<(Scorer, Opener<'a>)>,
+    pub(super) scoring: Option<(Arc<Scorer>, Opener)>,
+    /// Where scores between boundaries are wanted.
+    pub(super) snapshots: Option<Snapshots>,
     pub(super) summary: Summary,
     growth: Growth,
     pub(super) union: bool,
@@ -52,7 +57,7 @@ pub struct Recorder<'a> {
     steps: u64,
     /// Experiences that are trained: one of a union.
     experiences: u32,
-    scores: Vec<Scores>,
+    pub(super) scores: Vec<Scores>,
     last: BTreeMap<usize, (After, Predictions)>,
     steps_per_second: Vec<Option<f64>>,
     peak_pss_bytes: Option<u64>,
@@ -71,7 +76,7 @@ pub struct Recorder<'a> {
     looked: Instant,
 }
 
-impl<'a> Recorder<'a> {
+impl Recorder {
     pub fn new(
         lines: Lines,
         keeper: Keeper,
@@ -86,6 +91,7 @@ impl<'a> Recorder<'a> {
             tier,
             keeper,
             scoring: None,
+            snapshots: None,
             summary,
             growth: Growth::new(experiences),
             plugin_sha256: plan.plugin.sha256.clone(),
@@ -116,8 +122,9 @@ impl<'a> Recorder<'a> {
         self.lines.folder.log_path()
     }
 
-    /// The learner has declared what it is.
-    pub fn begin(&mut self, world: &World) {
+    /// The learner has declared what it is. Its views are scored by instances of `opener`, snapshots by so many
+    /// at a time.
+    pub fn begin(&mut self, world: &World, (scorer, opener): (Scorer, Opener), lanes: usize) {
         let declaration = &world.declaration;
         self.summary.wishes = Some(declaration.wishes);
         self.union = declaration.wishes.stream == StreamShape::Union;
@@ -148,13 +155,22 @@ impl<'a> Recorder<'a> {
             scenarios: Vec::new(),
         };
         self.summary.views = views.map(empty).collect();
+        let scorer = Arc::new(scorer);
+        if let Some(every) = world.benchmark.score_every.filter(|_| world.grants.boundaries) {
+            let curves = self.scores.iter().map(|s| (s.view, s.scenario)).collect();
+            let makers = (scorer.clone(), opener.beside());
+            let interrupt = self.keeper.interrupt().clone();
+            self.snapshots = Some(Snapshots::new((every, lanes), makers, curves, interrupt));
+        }
+        self.scoring = Some((scorer, opener));
     }
 
-    /// The run goes on after `step` steps with what was recorded before; [`begin`](Recorder::begin) was called.
+    /// The run goes on after `step` steps with what was recorded before, and with snapshots that were not
+    /// scored yet; [`begin`](Recorder::begin) was called.
     pub fn restore(
         &mut self,
         results: Results,
-        step: u64,
+        (step, waiting): (u64, BTreeMap<u64, Vec<u8>>),
         ledger: &mut Ledger,
     ) -> Result<(), Box<Fault>> {
         for (view, after) in results.last {
@@ -171,6 +187,9 @@ impl<'a> Recorder<'a> {
         (self.started, self.cpu_seconds_before) = (results.started, results.cpu_seconds);
         (self.first_step, self.resumed) = (step, results.resumed + 1);
         ledger.add(&results.ledger);
+        if let (Some(snapshots), Some(so_far)) = (&mut self.snapshots, results.anytime) {
+            snapshots.restore(so_far, waiting);
+        }
         self.lines.event(EventKind::RunResumed { step });
         Ok(())
     }
@@ -181,6 +200,7 @@ impl<'a> Recorder<'a> {
             growth: self.growth.clone(),
             matrices: self.scores.iter().map(|scores| scores.matrix.clone()).collect(),
             last: self.last.iter().map(|(view, (after, _))| (*view, *after)).collect(),
+            anytime: self.snapshots.as_ref().map(Snapshots::so_far),
             steps_per_second: self.steps_per_second.clone(),
             peak_pss_bytes: self.peak_pss_bytes,
             spent: self.lines.spent(),
@@ -221,7 +241,11 @@ impl<'a> Recorder<'a> {
                 self.lines.event(EventKind::RunFailed { fault: fault.clone() })
             }
         }
-        let summary = self.summary_so_far(outcome);
+        let anytime = self.snapshots.as_ref().map(Snapshots::result);
+        if let Some((anytime, _)) = &anytime {
+            self.lines.folder.write_anytime(anytime)?;
+        }
+        let summary = self.summary_so_far(outcome, anytime.as_ref());
         let seconds = self.lines.spent().as_secs_f64();
         let resources = Resources {
             format: Resources::FORMAT,
@@ -234,6 +258,7 @@ impl<'a> Recorder<'a> {
             ledger: ledger.seconds(seconds),
             steps_per_second: std::mem::take(&mut self.steps_per_second),
             resumed: self.resumed,
+            snapshot_seconds: self.snapshots.as_ref().map(|s| s.worked().as_secs_f64()),
             check: crate::check::note_of(&self.plugin_sha256),
         };
         self.lines.folder.finish(&summary, &resources)?;
@@ -258,16 +283,26 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// The summary if the run ended now.
-    fn summary_so_far(&self, outcome: Outcome) -> Summary {
+    /// The summary if the run ended now, with what was scored between boundaries.
+    fn summary_so_far(
+        &self,
+        outcome: Outcome,
+        anytime: Option<&(Anytime, AnytimeSummary)>,
+    ) -> Summary {
         let mut summary = Summary { outcome, ..self.summary.clone() };
         let truth: Vec<Option<u32>> = self.benchmark.experiences.iter().map(|e| e.group).collect();
         summary.grouping = self.growth.grouping(&truth);
         summary.growth = self.growth.networks();
+        summary.anytime = anytime.map(|(_, scored)| scored.clone());
+        // Points that break off are not the whole curve.
+        let whole = anytime.filter(|(_, scored)| scored.fault.is_none());
         let facts = StreamFacts::of(&self.benchmark);
         for Scores { view, scenario, matrix } in &self.scores {
             let last = self.last.get(view).map(|(_, predictions)| predictions);
-            let mut scores = summarise(&facts, *scenario, matrix.clone(), last);
+            let (name, of) = (&summary.views[*view].view, scenario.to_string());
+            let curve = whole.and_then(|(anytime, _)| curve_of(anytime, (name, &of), &matrix.rows));
+            let (scenario, matrix, curve) = (*scenario, matrix.clone(), curve.as_ref());
+            let mut scores = summarise(&facts, Scored { scenario, matrix, last, curve });
             // The last row of a stream that broke off is not its end.
             if summary.scored_after_steps.is_some() && summary.outcome != Outcome::Finished {
                 scores.metrics = Metrics::default();
@@ -281,7 +316,7 @@ impl<'a> Recorder<'a> {
     /// written does not stop the run.
     pub(super) fn keep_partial(&mut self, world: &World) {
         let outcome = Outcome::Failed(Fault::unfinished());
-        let mut summary = self.summary_so_far(outcome);
+        let mut summary = self.summary_so_far(outcome, None);
         summary.steps = world.place.step;
         summary.memory_bytes = world.memory.as_ref().map_or(0, |memory| memory.bytes());
         if let Err(error) = self.lines.folder.write_partial(&summary) {
@@ -335,6 +370,8 @@ impl<'a> Recorder<'a> {
         let scored = scored.filter(|port| port.tier() != Tier::InProcess);
         let scored = scored.and_then(|port| port.usage()).map_or(0, |usage| usage.pss_bytes);
         let learner = self.worker.and_then(pss).unwrap_or(0);
+        let beside = self.snapshots.iter().flat_map(Snapshots::workers).filter_map(pss);
+        let scored = scored + beside.sum::<u64>();
         let total = pss(std::process::id()).map(|own| own + learner + scored);
         self.peak_pss_bytes = self.peak_pss_bytes.max(total);
         self.pss_bytes = total;
@@ -342,7 +379,7 @@ impl<'a> Recorder<'a> {
     }
 }
 
-impl Observer for Recorder<'_> {
+impl Observer for Recorder {
     fn point(
         &mut self,
         point: &Point<'_>,
@@ -351,22 +388,31 @@ impl Observer for Recorder<'_> {
         ledger: &mut Ledger,
     ) -> Result<(), Stop> {
         let (step, leave) = (desk.world.place.step, self.keeper.interrupt().asked());
-        let score = point.score.filter(|_| !leave);
-        if score.is_some() {
+        self.take_news();
+        let row = point.score.row().filter(|_| !leave);
+        let wanted = self.snapshots.as_ref().is_some_and(Snapshots::wanted);
+        let snapshot = point.score == Score::Snapshot && wanted && !leave;
+        if row.is_some() || snapshot {
             ledger.time(Activity::Save, || Self::save(port, desk))?;
         }
         if self.keeper.is_due(point.stage, step) {
-            match score {
+            match row.is_some() || snapshot {
                 // One state serves checkpoint and scores.
-                Some(_) => self.keep(point, None, desk, ledger)?,
-                None => self.keep(point, Some(port), desk, ledger)?,
+                true => self.keep(point, None, desk, ledger)?,
+                false => self.keep(point, Some(port), desk, ledger)?,
             }
         }
         if leave {
             return Err(Stop::Interrupted);
         }
-        let Some(after) = score else { return Ok(()) };
-        if !self.score(after, port, desk, ledger)? {
+        if snapshot {
+            self.submit(desk, ledger);
+        }
+        let Some(after) = row else { return Ok(()) };
+        // Nothing comes behind the end of the stream at which snapshots could be kept.
+        let at_end = after == After::Experience(self.benchmark.experiences.len() - 1);
+        let settled = !at_end || self.settle(ledger);
+        if !(settled && self.score(after, port, desk, ledger)?) {
             if self.keeper.is_due(point.stage, step) {
                 self.keep(point, None, desk, ledger)?;
             }
@@ -387,6 +433,9 @@ impl Observer for Recorder<'_> {
         tracing::info!(experience, steps, speed, "experience ended");
         self.steps_per_second[experience as usize] = Some(speed);
         let step = place.step;
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.experience_ended(step);
+        }
         self.lines.event(EventKind::ExperienceEnded { experience, steps, step });
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::growth::Growth;
 use super::ledger::Ledger;
+use super::snapshots::SoFar;
 use crate::metrics::AccuracyMatrix;
 use crate::run::{After, RunError, RunFolder, Summary};
 
@@ -19,6 +20,8 @@ pub struct Results {
     pub matrices: Vec<AccuracyMatrix>,
     /// When each view was scored last, if it was open.
     pub last: BTreeMap<usize, After>,
+    /// Of snapshots that are scored; those that are not are sections of the checkpoint.
+    pub anytime: Option<SoFar>,
     pub steps_per_second: Vec<Option<f64>>,
     pub peak_pss_bytes: Option<u64>,
     /// Spent by all processes of the run so far.

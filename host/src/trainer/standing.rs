@@ -83,11 +83,31 @@ impl ExperienceSoFar {
     }
 }
 
+/// What is to be scored at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    Nothing,
+    /// A row of the matrix, before training goes on.
+    Row(After),
+    /// A snapshot, while training goes on.
+    Snapshot,
+}
+
+impl Score {
+    /// The row, if it is one.
+    pub fn row(self) -> Option<After> {
+        match self {
+            Score::Row(after) => Some(after),
+            Score::Nothing | Score::Snapshot => None,
+        }
+    }
+}
+
 /// A moment between two calls of the learner at which a run can be left and taken up.
 pub struct Point<'a> {
     pub stage: Stage,
-    /// Views are to be scored here.
-    pub score: Option<After>,
+    /// What is to be scored here.
+    pub score: Score,
     pub calls: u64,
     pub epoch: &'a EpochSoFar,
     pub experience: &'a ExperienceSoFar,

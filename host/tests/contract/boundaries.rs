@@ -155,3 +155,32 @@ fn gdumb_trains_on_the_memory_when_the_stream_is_over() {
     let differ = |uid: &&u64| input(**uid, 0) != input(**uid, 1);
     assert!(ran.held().iter().filter(differ).count() > 5, "each epoch is augmented anew");
 }
+
+/// Answers the same to everything, which is state enough to be scored.
+#[derive(Default)]
+struct Idle;
+
+impl Toy for Idle {
+    fn declare() -> Declaration {
+        Declaration::new().view("main")
+    }
+}
+
+#[test]
+fn snapshots_are_due_at_fixed_steps_and_not_at_boundaries() {
+    // Three steps an epoch, two epochs: experiences end after 6, 12 and 18 steps.
+    let setup = Setup { epochs: 2, ..Setup::default() };
+    let plain = setup.run::<Idle>().unwrap();
+    assert_eq!(plain.snapshots, [0; 0]);
+    let cases: [(u64, &[u64]); 4] = [
+        (4, &[4, 8, 16]),
+        (5, &[5, 10, 15]),
+        (6, &[]),
+        (1, &[1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17]),
+    ];
+    for (every, expected) in cases {
+        let ran = Setup { score_every: Some(every), ..setup }.run::<Idle>().unwrap();
+        assert_eq!(ran.snapshots, expected, "every {every}");
+        assert_eq!(ran.scores, plain.scores, "rows stay what they are");
+    }
+}

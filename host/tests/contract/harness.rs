@@ -10,7 +10,7 @@ use perdura::run::After;
 use perdura::score::{Around, Scorer, ViewPredictions, load};
 use perdura::stream::{Benchmark, Construction, EvalHead, Recipe, Scenario, StreamOptions};
 use perdura::trainer::{
-    Desk, Ledger, Observer, Place, Point, Standing, Stop, Trainer, World, check_declaration,
+    Desk, Ledger, Observer, Place, Point, Score, Standing, Stop, Trainer, World, check_declaration,
     declared,
 };
 use perdura::worker::{LearnerPort, NoServices, in_process};
@@ -166,7 +166,7 @@ pub struct Setup {
     pub validation: f64,
     pub seed: u64,
     pub construction: Construction,
-    /// Of a task-free stream.
+    /// Steps between two scores, besides those at boundaries.
     pub score_every: Option<u64>,
     /// Outputs that take part in a prediction.
     pub eval_head: EvalHead,
@@ -259,8 +259,9 @@ impl Setup {
         let mut desk = Desk::new(world, Box::new(|_| {}));
         let scoring: fn(&CreateMsg) -> Box<dyn LearnerPort> = open::<T>;
         let (scores, events) = (Vec::new(), Vec::new());
-        let (left, points) = (None, 0);
-        let mut watcher = Watcher { scorer, scoring, scores, events, leave_at, left, points };
+        let (left, points, snapshots) = (None, 0, Vec::new());
+        let mut watcher =
+            Watcher { scorer, scoring, scores, snapshots, events, leave_at, left, points };
         let mut ledger = Ledger::default();
         let ended = match from {
             None => Trainer::new(&mut *port, &mut desk, &mut watcher, &mut ledger).train(),
@@ -271,7 +272,7 @@ impl Setup {
             }
         };
         let Journal { rows, said } = JOURNAL.take();
-        let Watcher { scores, events, left, .. } = watcher;
+        let Watcher { scores, snapshots, events, left, .. } = watcher;
         match ended {
             Ok(()) => {}
             Err(Stop::Interrupted) => {
@@ -283,7 +284,7 @@ impl Setup {
             Err(Stop::Fault(fault)) => return Err(fault.message),
         }
         let (memory, state) = (desk.world.memory, desk.saved);
-        Ok(End::Ran(Box::new(Ran { rows, said, memory, state, scores, events })))
+        Ok(End::Ran(Box::new(Ran { rows, said, memory, state, scores, snapshots, events })))
     }
 }
 
@@ -348,6 +349,8 @@ pub struct Ran {
     /// The learner's state at the end.
     pub state: Vec<u8>,
     pub scores: Vec<(After, Vec<ViewPredictions>)>,
+    /// Steps after which snapshots were due.
+    pub snapshots: Vec<u64>,
     pub events: Vec<(u64, EventMsg)>,
 }
 
@@ -372,6 +375,7 @@ struct Watcher {
     scorer: Scorer,
     scoring: fn(&CreateMsg) -> Box<dyn LearnerPort>,
     scores: Vec<(After, Vec<ViewPredictions>)>,
+    snapshots: Vec<u64>,
     events: Vec<(u64, EventMsg)>,
     leave_at: usize,
     points: usize,
@@ -389,7 +393,10 @@ impl Observer for Watcher {
     ) -> Result<(), Stop> {
         let leave = self.points == self.leave_at;
         self.points += 1;
-        if !leave && point.score.is_none() {
+        if point.score == Score::Snapshot && !leave {
+            self.snapshots.push(desk.world.place.step);
+        }
+        if !leave && point.score.row().is_none() {
             return Ok(());
         }
         desk.saved.clear();
@@ -399,7 +406,7 @@ impl Observer for Watcher {
             self.left = Some((serde_json::from_str(&standing).unwrap(), desk.saved.clone()));
             return Err(Stop::Interrupted);
         }
-        let after = point.score.expect("or it was left");
+        let after = point.score.row().expect("or it was left");
         let mut open = |create: &CreateMsg| Ok((self.scoring)(create));
         let interrupt = &Interrupt::never();
         let around = Around { open: &mut open, look: &mut |_| {}, interrupt, ledger };
