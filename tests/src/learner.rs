@@ -4,8 +4,8 @@
 use perdura::worker::{HostServices, LearnerPort, NoServices, SpawnOptions, in_process, spawn};
 use perdura_abi::MessageBuf;
 use perdura_abi::message::{
-    ColumnRowsMsg, ContextMsg, CreateMsg, DrawMsg, Grants, PredictMsg, PredictReply, ReportMsg,
-    RowsMsg, StepMsg, TensorId,
+    ColumnRowsMsg, ContextMsg, CreateMsg, DrawMsg, ExperienceMsg, Grants, IterateReply, NextReply,
+    PredictMsg, PredictReply, ReportMsg, RowsMsg, StepMsg, TensorId,
 };
 use perdura_abi::table::{AbiError, HostOp, Message, Op, PluginRootRef};
 use serde_json::Value;
@@ -85,6 +85,14 @@ impl Learner {
         Report { scalars: report.scalars, columns: columns.collect() }
     }
 
+    /// The end of an experience. Whatever the learner then goes over, it meets these samples, as one batch.
+    pub fn end_experience(&mut self, index: u32, samples: &Samples) {
+        let (seed, index) = (u64::from(index), Some(index));
+        let message = MessageBuf::of_header(&ExperienceMsg { seed, index, ..Default::default() });
+        let mut pass = Pass { input: &self.input.clone(), samples };
+        self.call(Op::END_EXPERIENCE, &message, &mut pass);
+    }
+
     /// Logits of a view, `[rows, 10]`.
     pub fn predict(&mut self, view: &str, inputs: &[f32]) -> Vec<f32> {
         let mut message = MessageBuf::new();
@@ -123,28 +131,32 @@ impl Learner {
     }
 
     fn rows(&self, message: &mut MessageBuf, samples: &Samples) -> RowsMsg {
-        let count = samples.labels.len();
-        let uids: Vec<u64> = (0..count as u64).collect();
-        let columns = samples.columns.iter().map(|(name, values)| ColumnRowsMsg {
-            name: name.clone(),
-            values: message.push(&[count, values.len() / count], values),
-            present: message.push(&[count], &vec![1u8; count]),
-        });
-        let columns = columns.collect();
-        let views = std::iter::once(&samples.inputs).chain(&samples.second_view);
-        RowsMsg {
-            count,
-            views: views.map(|view| message.push(&self.shape(count), view)).collect(),
-            labels: Some(message.push(&[count], &samples.labels)),
-            uids: Some(message.push(&[count], &uids)),
-            columns,
-            ..RowsMsg::default()
-        }
+        rows_of(&self.input, message, samples)
     }
 
     /// Shape of `count` inputs.
     fn shape(&self, count: usize) -> Vec<usize> {
         [&[count], &self.input[..]].concat()
+    }
+}
+
+fn rows_of(input: &[usize], message: &mut MessageBuf, samples: &Samples) -> RowsMsg {
+    let count = samples.labels.len();
+    let uids: Vec<u64> = (0..count as u64).collect();
+    let columns = samples.columns.iter().map(|(name, values)| ColumnRowsMsg {
+        name: name.clone(),
+        values: message.push(&[count, values.len() / count], values),
+        present: message.push(&[count], &vec![1u8; count]),
+    });
+    let columns = columns.collect();
+    let views = std::iter::once(&samples.inputs).chain(&samples.second_view);
+    RowsMsg {
+        count,
+        views: views.map(|view| message.push(&[&[count], input].concat(), view)).collect(),
+        labels: Some(message.push(&[count], &samples.labels)),
+        uids: Some(message.push(&[count], &uids)),
+        columns,
+        ..RowsMsg::default()
     }
 }
 
@@ -156,6 +168,32 @@ fn create(config: &Value, input: &[usize]) -> CreateMsg {
         context: ContextMsg { classes: 10, input_shape, device, threads: 1, grants },
         seed: 7,
         log_level: "warn".into(),
+    }
+}
+
+/// A pass over some samples, in one batch.
+struct Pass<'a> {
+    /// Shape of one input.
+    input: &'a [usize],
+    samples: &'a Samples,
+}
+
+impl HostServices for Pass<'_> {
+    fn serve(
+        &mut self,
+        op: HostOp,
+        message: Message<'_>,
+        answer: &mut MessageBuf,
+    ) -> Result<(), AbiError> {
+        match op {
+            HostOp::ITERATE => answer.set_header(&IterateReply { handle: 0, batches: 1 }),
+            HostOp::NEXT => {
+                let rows = Some(rows_of(self.input, answer, self.samples));
+                answer.set_header(&NextReply { rows });
+            }
+            _ => return NoServices.serve(op, message, answer),
+        }
+        Ok(())
     }
 }
 

@@ -53,6 +53,12 @@ fn wrong_values() {
         &["cannot be created", "invalid type", "f32"],
     );
     refuses("run er --memory 10 --set lr=-1", &["`lr`", "expected a number above 0", "found -1"]);
+    refuses("run ewc-online --set e_lambda=-1", &["`e_lambda`", "a number from 0", "found -1"]);
+    refuses("run ewc-online --online", &["goes over each experience once more", "--online"]);
+    for method in ["ewc-online", "si"] {
+        refuses(&format!("run {method} --benchmark digits-360"), &["task-free"]);
+    }
+    refuses("run agem --memory 9 --benchmark digits-360", &["`ring`", "boundaries"]);
     refuses("run nearest-mean --memory lots", &["lots"]);
     refuses("run nearest-mean --batch 0", &["batch is 0"]);
     refuses("run nearest-mean --epochs 0", &["epochs is 0"]);
@@ -94,6 +100,8 @@ fn no_memory_for_replay() {
         let line = format!("run er {memory}");
         refuses(&line, &["perdura/er", "asks for replay (request `replay`", "--memory N"]);
     }
+    refuses("run agem", &["perdura/agem", "replay memory", "--memory"]);
+    refuses("run agem --memory 3", &["3 samples", "5 experiences", "--memory 5"]);
     refuses("run er --memory 4 --policy ring", &["4 samples", "5 experiences", "--memory 5"]);
     refuses("run er --memory 9 --policy rings", &["did you mean `ring`?"]);
     refuses("compare --methods nearest-mean,er --memory 0", &["perdura/er", "asks for replay"]);

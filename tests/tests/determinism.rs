@@ -139,6 +139,34 @@ fn der_without_its_term_is_sgd_and_derpp_without_labels_is_der() {
     assert_ne!(der.predictions("main"), sgd.predictions("main"));
 }
 
+/// oEWC and SI where nothing pulls and nothing is cut off.
+#[test]
+fn held_weights_repeat_and_are_sgd_where_nothing_holds_them() {
+    let sgd = run("sgd --preset none --seed 2 --set lr=0.05");
+    let common = "--preset none --seed 2 --set lr=0.05";
+    let ewc = |set: &str| run(&format!("ewc-online {common} --set e_lambda={set}"));
+    let si = |set: &str| run(&format!("si {common} --set clip=1000 --set {set}"));
+    equal_views((&ewc("0"), "main"), (&sgd, "main"));
+    equal_views((&si("c=0"), "main"), (&sgd, "main"));
+    assert_ne!(ewc("90").predictions("main"), sgd.predictions("main"));
+    assert_ne!(si("c=10").predictions("main"), sgd.predictions("main"));
+    for method in ["ewc-online", "si", "agem --memory 100"] {
+        same_in_every_tier(&format!("{method} --seed 3"));
+    }
+}
+
+/// In the first experience A-GEM has nothing to compare with; its variant with a reservoir has.
+#[test]
+fn agem_is_sgd_until_there_is_a_past() {
+    let sgd = run("sgd --preset none --seed 2 --set lr=0.05");
+    let common = "agem --preset none --seed 2 --memory 100 --set lr=0.05 --set replay=20";
+    let (ring, reservoir) = (run(common), run(&format!("{common} --set memory=reservoir")));
+    let at = |run: &RunResult, moment: &str| run.predictions("main")[moment].clone();
+    assert!(at(&ring, "after-0") == at(&sgd, "after-0"));
+    assert!(at(&ring, "after-1") != at(&sgd, "after-1"));
+    assert!(at(&reservoir, "after-4") != at(&ring, "after-4"));
+}
+
 #[test]
 fn views_and_dropout_repeat_in_every_tier() {
     same_in_every_tier("dualnet --seed 3 --memory 100 --set interaction_dropout=0.35");

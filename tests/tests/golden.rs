@@ -26,6 +26,8 @@ struct Case {
     draws: &'static [&'static str],
     /// View, and its name below `expect/probe/`.
     views: &'static [(&'static str, &'static str)],
+    /// An experience ends before the first step and another after the last.
+    ends: bool,
 }
 
 const CLS_ER: Case = Case {
@@ -46,6 +48,7 @@ const CLS_ER: Case = Case {
     scalars: &["loss", "loss_ce", "loss_cons"],
     draws: &["replay/"],
     views: &[("working", "working"), ("plastic", "plastic"), ("stable", "stable")],
+    ends: false,
 };
 
 const ER: Case = Case {
@@ -58,6 +61,7 @@ const ER: Case = Case {
     scalars: &["loss"],
     draws: &["replay/"],
     views: &[("main", "logits")],
+    ends: false,
 };
 
 const DERPP: Case = Case {
@@ -77,6 +81,19 @@ const RESNET18_ER: Case = Case {
     hyper: &["lr", "replay", "width"],
     ..ER
 };
+
+const EWC_ONLINE: Case = Case {
+    name: "ewc_on",
+    method: "ewc-online",
+    hyper: &["lr", "e_lambda", "gamma"],
+    scalars: &["loss", "loss_ce", "penalty"],
+    draws: &[],
+    ends: true,
+    ..ER
+};
+
+const AGEM: Case =
+    Case { name: "agem", method: "agem", scalars: &["loss", "loss_ref", "dot", "ref_sq"], ..ER };
 
 /// A saved state: tensors with shapes, and the values of its metadata.
 struct State {
@@ -125,10 +142,9 @@ impl State {
     }
 }
 
-/// The samples at a path of a step. Labels are zero where the case has none, because none are used.
-fn samples(golden: &Golden, step: u64, path: &str) -> Samples {
-    let at = format!("step{step}/{path}");
-    let parts = golden.under(&at);
+/// The samples at a path, such as `step1/replay/`. Labels are zero where the case has none, because none are used.
+fn samples(golden: &Golden, at: &str) -> Samples {
+    let parts = golden.under(at);
     let shape_of = |part: &str| parts.iter().find(|(name, _)| name == part).map(|(_, shape)| shape);
     let rows = shape_of("x").expect("samples have inputs")[0];
     let labels = match shape_of("y") {
@@ -155,6 +171,15 @@ impl Case {
         let mut state = State::read(&learner.save());
         state.replace(&golden);
         learner.load(&state.write());
+        let end = |number: u32, learner: &mut Learner| {
+            let at = format!("task_end{number}/");
+            learner.end_experience(number, &samples(&golden, &at));
+            let compared = self.compare(&golden, &at, learner);
+            assert_eq!(compared, golden.under(&format!("expect/{at}")).len(), "{at}");
+        };
+        if self.ends {
+            end(1, &mut learner);
+        }
         for step in 1..=golden.steps() {
             self.step(&golden, step, &mut learner);
         }
@@ -162,11 +187,16 @@ impl Case {
             let logits = learner.predict(view, &golden.floats("probe/x"));
             assert_values(view, &logits, &golden.floats(&format!("expect/probe/{name}")));
         }
+        if self.ends {
+            end(2, &mut learner);
+        }
     }
 
     fn step(&self, golden: &Golden, step: u64, learner: &mut Learner) {
-        let draws: Vec<_> = self.draws.iter().map(|draw| samples(golden, step, draw)).collect();
-        let Report { scalars, columns } = learner.observe(&samples(golden, step, ""), &draws);
+        let at = format!("step{step}/");
+        let draw = |draw: &&str| samples(golden, &format!("{at}{draw}"));
+        let draws: Vec<_> = self.draws.iter().map(draw).collect();
+        let Report { scalars, columns } = learner.observe(&samples(golden, &at), &draws);
         for scalar in self.scalars {
             let name = format!("expect/step{step}/{scalar}");
             assert_values(&name, &[scalars[*scalar] as f32], &golden.floats(&name));
@@ -175,10 +205,19 @@ impl Case {
             let name = format!("expect/step{step}/current_{column}");
             assert_values(&name, &values, &golden.floats(&name));
         }
-        let chosen = &golden.json["steps"][step as usize - 1]["n_select_stable"];
-        assert_eq!(scalars.get("n_select_stable").copied(), chosen.as_f64(), "step {step}");
+        let exact = &golden.json["steps"][step as usize - 1];
+        let chosen = exact["n_select_stable"].as_f64();
+        assert_eq!(scalars.get("n_select_stable").copied(), chosen, "step {step}");
+        let projected = exact["projected"].as_bool().map(|yes| f64::from(u8::from(yes)));
+        assert_eq!(scalars.get("projected").copied(), projected, "step {step}");
+        self.compare(golden, &at, learner);
+    }
+
+    /// The learner's state against the tensors below `expect/` that it has; their number.
+    fn compare(&self, golden: &Golden, at: &str, learner: &mut Learner) -> usize {
         let found = State::read(&learner.save());
-        let expected = format!("expect/step{step}/");
+        let expected = format!("expect/{at}");
+        let mut compared = 0;
         for (name, shape) in golden.under(&expected) {
             // Scalars and per-sample values are not parameters.
             let Some((shape_found, values)) = found.tensors.get(&name.replace('/', ".")) else {
@@ -188,7 +227,9 @@ impl Case {
             let wanted = golden.floats(&format!("{expected}{name}"));
             let name = format!("{}: {expected}{name}", self.name);
             assert_parameters_within(self.limit, &name, values, &wanted);
+            compared += 1;
         }
+        compared
     }
 
     fn in_a_worker(&self) {
@@ -229,11 +270,23 @@ fn derpp() {
 }
 
 #[test]
+fn ewc_online() {
+    EWC_ONLINE.in_a_worker();
+}
+
+#[test]
+fn agem() {
+    AGEM.in_a_worker();
+}
+
+#[test]
 fn all_in_process() {
     in_child("golden::all_in_process", || {
         ER.in_this_process();
         RESNET18_ER.in_this_process();
         DERPP.in_this_process();
+        EWC_ONLINE.in_this_process();
+        AGEM.in_this_process();
         CLS_ER.in_this_process();
         Case { name: "clser_mid", ..CLS_ER }.in_this_process();
     });
