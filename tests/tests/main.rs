@@ -8,6 +8,7 @@ mod cli;
 mod data_files;
 mod determinism;
 mod dualnet_images;
+mod durability;
 mod faults;
 mod fetch;
 mod fuzz;
@@ -19,6 +20,7 @@ mod journey;
 mod kill;
 mod languages;
 mod loading;
+mod progress;
 #[path = "../golden/reader.rs"]
 #[allow(dead_code)] // parts of it serve the tests of the methods themselves
 mod reader;
@@ -30,5 +32,6 @@ mod resume_guards;
 mod runs;
 mod streams;
 mod tiers;
+mod tracking;
 mod trust;
 mod tune;

@@ -3,7 +3,7 @@
 //!
 //! `PERDURA_KILLS=30` kills at so many random points, over all methods; by default at a few.
 
-use perdura_tests::{RunResult, Sandbox, built};
+use perdura_tests::{RunResult, Sandbox, built, plugin_names};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -29,6 +29,19 @@ const CASES: [&str; 17] = [
     "agem --memory 40",
 ];
 
+/// Settings of the shipped methods that have none above.
+const FURTHER: &str = "--memory 40";
+
+/// All of them: every shipped method is among the first so many.
+fn cases() -> Vec<String> {
+    let mut cases: Vec<String> = CASES.map(str::to_owned).to_vec();
+    let named = |case: &String| case.split(' ').next().map(str::to_owned);
+    let named: std::collections::BTreeSet<String> = cases.iter().filter_map(named).collect();
+    let missing = plugin_names().into_iter().filter(|name| !named.contains(name));
+    cases.extend(missing.map(|name| format!("{name} {FURTHER}")));
+    cases
+}
+
 /// Kills without a wish of the tester's.
 const KILLS: usize = 5;
 
@@ -44,8 +57,9 @@ fn killed_at_random_steps() {
     let kills = std::env::var("PERDURA_KILLS").map_or(KILLS, |n| n.parse().expect("a number"));
     let mut random = 0x2545_f491_4f6c_dd1d_u64 ^ u64::from(std::process::id());
     println!("seed of the kills {random}");
+    let cases = cases();
     for number in 0..kills {
-        let case = CASES[number % CASES.len()];
+        let case = &cases[number % cases.len()];
         let words = format!("run {case} --seed {number} --epochs 1");
         // xorshift: any spread over the checkpoints will do.
         random ^= random << 13;
