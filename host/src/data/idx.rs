@@ -15,19 +15,8 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const LABELS_MAGIC: u32 = 0x0801;
 const IMAGES_MAGIC: u32 = 0x0803;
 
-/// Images of one file, all of the same size.
-#[derive(Debug)]
-pub(super) struct IdxImages {
-    pub count: usize,
-    pub pixels: Vec<u8>,
-}
-
-/// Reads a file of images that must be `height` x `width`.
-pub(super) fn read_images(
-    path: &Path,
-    height: usize,
-    width: usize,
-) -> Result<IdxImages, DataError> {
+/// Reads the pixels of a file of images that must be `height` x `width`.
+pub(super) fn read_images(path: &Path, height: usize, width: usize) -> Result<Vec<u8>, DataError> {
     let mut file = IdxFile::open(path)?;
     file.expect_magic(IMAGES_MAGIC, "images")?;
     let count = file.read_length()?;
@@ -36,8 +25,7 @@ pub(super) fn read_images(
         let found = format!("images of {} x {}", size.0, size.1);
         return Err(file.damaged(format!("images of {height} x {width} pixels"), found));
     }
-    let pixels = file.read_items(count, height * width, "images")?;
-    Ok(IdxImages { count, pixels })
+    file.read_items(count, height * width, "images")
 }
 
 /// Reads a file of labels that must all lie below `classes`.

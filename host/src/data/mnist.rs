@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DataError, DataPair, Dataset, ImageShape, find, idx};
+use super::{DataError, DataPair, Dataset, ImageShape, find, idx, unpacked};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 28, width: 28 };
 const CLASSES: usize = 10;
@@ -26,21 +26,19 @@ fn load_part(name: &str, folders: &[PathBuf], part: &str) -> Result<Dataset, Dat
     let find = |file: &str| find(name, folders, file, &["", ".gz"]);
     let images_path = find(&format!("{part}-images-idx3-ubyte"))?;
     let labels_path = find(&format!("{part}-labels-idx1-ubyte"))?;
-    let images = idx::read_images(&images_path, SHAPE.height, SHAPE.width)?;
+    let unpack = || idx::read_images(&images_path, SHAPE.height, SHAPE.width);
+    let images = unpacked::pixels(&images_path, unpack)?;
+    let count = images.len() / SHAPE.len();
     let labels = idx::read_labels(&labels_path, CLASSES)?;
-    if labels.len() != images.count {
+    if labels.len() != count {
         return Err(DataError::Damaged {
             path: labels_path,
-            expected: format!(
-                "{} labels, one per image of {}",
-                images.count,
-                images_path.display()
-            ),
+            expected: format!("{} labels, one per image of {}", count, images_path.display()),
             found: format!("{} labels", labels.len()),
             remedy: "the two files do not belong together: fetch both again".into(),
         });
     }
-    Ok(Dataset { images: images.pixels.into(), labels, shape: SHAPE, classes: CLASSES })
+    Ok(Dataset { images, labels, shape: SHAPE, classes: CLASSES })
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ mod error;
 mod folder;
 mod idx;
 mod images;
+mod mapped;
 mod mnist;
+mod unpacked;
 
 use std::path::{Path, PathBuf};
 

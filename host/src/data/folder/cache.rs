@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::decode::read_image;
 use super::listing::{ImageFile, Listing};
 use super::{FolderOptions, shape_of_all};
+use crate::data::mapped::map;
 use crate::data::{DataError, ImageShape};
 
 /// To be changed whenever pixels or layout change.
@@ -110,10 +111,7 @@ fn write_images(
 
 /// The file, if it is there and whole.
 fn open(path: &Path, count: usize) -> Option<Decoded> {
-    let file = File::open(path).ok()?;
-    // SAFETY: nobody changes the bytes while they are mapped: the file is in a folder of the user's
-    // cache, it is moved there when it is complete, and no code opens it for writing afterwards.
-    let map = unsafe { Mmap::map(&file) }.ok()?;
+    let map = map(path).ok()?;
     let number = |place: usize| {
         let bytes = map.get(16 + 8 * place..)?.first_chunk::<8>()?;
         usize::try_from(u64::from_le_bytes(*bytes)).ok()
