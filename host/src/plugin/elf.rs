@@ -4,6 +4,7 @@
 
 use object::LittleEndian;
 use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
+use object::read::ReadRef;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use std::path::Path;
 
@@ -20,13 +21,17 @@ const MACHINE: u16 = elf::EM_AARCH64;
 compile_error!("Perdura loads plugins on x86_64 and aarch64; add the ELF machine number here");
 
 /// A shared library for this machine whose parts all lie inside the file.
-pub(super) struct SoundElf<'a> {
+pub(super) struct SoundElf<'a, R> {
     header: &'a Header,
-    bytes: &'a [u8],
+    bytes: R,
 }
 
-/// Checks the bytes of the file at `path`, which is only named in errors.
-pub(super) fn check<'a>(path: &Path, bytes: &'a [u8]) -> Result<SoundElf<'a>, LoadError> {
+/// Checks the bytes of the file at `path`, which is only named in errors. They may lie in memory or, as a
+/// `ReadCache`, in the file: of a file only headers and the manifest are read.
+pub(super) fn check<'a, R: ReadRef<'a>>(
+    path: &Path,
+    bytes: R,
+) -> Result<SoundElf<'a, R>, LoadError> {
     check_identity(path, bytes)?;
     let header = Header::parse(bytes).map_err(|error| damaged(path, error))?;
     let found = header.e_machine(LE);
@@ -44,7 +49,7 @@ pub(super) fn check<'a>(path: &Path, bytes: &'a [u8]) -> Result<SoundElf<'a>, Lo
     Ok(SoundElf { header, bytes })
 }
 
-impl<'a> SoundElf<'a> {
+impl<'a, R: ReadRef<'a>> SoundElf<'a, R> {
     /// Content of the section `name`, if the file has one with content.
     pub fn section(&self, name: &str) -> Option<&'a [u8]> {
         let sections = self.header.sections(LE, self.bytes).ok()?;
@@ -54,17 +59,18 @@ impl<'a> SoundElf<'a> {
 }
 
 /// Magic, class and byte order: the part that is readable whatever the machine.
-fn check_identity(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
-    if bytes.is_empty() {
+fn check_identity<'a>(path: &Path, bytes: impl ReadRef<'a>) -> Result<(), LoadError> {
+    let start = start(bytes);
+    if start.is_empty() {
         return Err(LoadError::Empty { path: path.into() });
     }
-    let magic = elf::ELFMAG.len().min(bytes.len());
-    if bytes[..magic] != elf::ELFMAG[..magic] {
-        return Err(LoadError::NotElf { path: path.into(), found: first_bytes(bytes) });
+    let magic = elf::ELFMAG.len().min(start.len());
+    if start[..magic] != elf::ELFMAG[..magic] {
+        return Err(LoadError::NotElf { path: path.into(), found: first_bytes(start) });
     }
     let header_bytes = size_of::<Header>();
     require(path, bytes, "the ELF header", header_bytes as u64)?;
-    let (class, order) = (bytes[4], bytes[5]);
+    let (class, order) = (start[4], start[5]);
     if class != elf::ELFCLASS64 || order != elf::ELFDATA2LSB {
         let bits = if class == elf::ELFCLASS32 { "32-bit" } else { "64-bit" };
         let order = if order == elf::ELFDATA2MSB { "big-endian" } else { "little-endian" };
@@ -78,7 +84,11 @@ fn check_identity(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
 }
 
 /// Every program header that the loader maps or follows must lie inside the file.
-fn check_segments(path: &Path, header: &Header, bytes: &[u8]) -> Result<(), LoadError> {
+fn check_segments<'a>(
+    path: &Path,
+    header: &Header,
+    bytes: impl ReadRef<'a>,
+) -> Result<(), LoadError> {
     let count = u64::from(header.e_phnum(LE));
     let size = size_of::<ProgramHeader64<LittleEndian>>() as u64;
     let table_end = header.e_phoff(LE).saturating_add(count * size);
@@ -102,7 +112,11 @@ fn check_segments(path: &Path, header: &Header, bytes: &[u8]) -> Result<(), Load
 
 /// The loader ignores sections, but the manifest lies in one: a cut there must not look like a
 /// library without manifest.
-fn check_sections(path: &Path, header: &Header, bytes: &[u8]) -> Result<(), LoadError> {
+fn check_sections<'a>(
+    path: &Path,
+    header: &Header,
+    bytes: impl ReadRef<'a>,
+) -> Result<(), LoadError> {
     let count = u64::from(header.e_shnum(LE));
     let size = size_of::<SectionHeader64<LittleEndian>>() as u64;
     let table_end = header.e_shoff(LE).saturating_add(count * size);
@@ -118,8 +132,19 @@ fn check_sections(path: &Path, header: &Header, bytes: &[u8]) -> Result<(), Load
     Ok(())
 }
 
-fn require(path: &Path, bytes: &[u8], what: &str, expected: u64) -> Result<(), LoadError> {
-    let found_bytes = bytes.len() as u64;
+/// The first bytes, as many as an identity has or as there are.
+fn start<'a>(bytes: impl ReadRef<'a>) -> &'a [u8] {
+    let count = bytes.len().unwrap_or(0).min(16);
+    bytes.read_bytes_at(0, count).unwrap_or(&[])
+}
+
+fn require<'a>(
+    path: &Path,
+    bytes: impl ReadRef<'a>,
+    what: &str,
+    expected: u64,
+) -> Result<(), LoadError> {
+    let found_bytes = bytes.len().unwrap_or(0);
     if expected <= found_bytes {
         return Ok(());
     }
@@ -161,7 +186,7 @@ mod tests {
     fn a_real_library_is_sound() {
         let Some(library) = Library::of_id("lab/er") else { return };
         let bytes = library.bytes();
-        let elf = check(&library.path, &bytes).unwrap();
+        let elf = check(&library.path, &bytes[..]).unwrap();
         assert!(elf.section(perdura_abi::manifest::SECTION).is_some());
         assert!(elf.section(".no-such-section").is_none());
     }
@@ -223,7 +248,7 @@ mod tests {
             for value in [0x00, 0x7f, 0xff] {
                 let mut noisy = bytes.clone();
                 noisy[offset] = value;
-                let _ = check(Path::new("lib.so"), &noisy).map(|elf| elf.section(".perdura"));
+                let _ = check(Path::new("lib.so"), &noisy[..]).map(|elf| elf.section(".perdura"));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The static manifest: JSON text in an ELF section, read without running a byte of the plugin.
 //! What the plugin says when it runs is in [`super::describe`].
 
+use object::read::ReadRef;
 use perdura_abi::manifest::{SECTION, StaticManifest};
 use std::path::Path;
 
@@ -11,7 +12,10 @@ use super::error::LoadError;
 const LEN_BYTES_MAX: usize = 64 * 1024;
 
 /// Reads the manifest of the library at `path`, which is only named in errors.
-pub(super) fn read(path: &Path, elf: &SoundElf<'_>) -> Result<StaticManifest, LoadError> {
+pub(super) fn read<'a>(
+    path: &Path,
+    elf: &SoundElf<'a, impl ReadRef<'a>>,
+) -> Result<StaticManifest, LoadError> {
     let Some(section) = elf.section(SECTION) else {
         return Err(LoadError::NoManifest { path: path.into() });
     };

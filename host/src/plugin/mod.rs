@@ -25,6 +25,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+use object::read::{ReadCache, ReadRef};
 use perdura_abi::manifest::StaticManifest;
 use perdura_abi::table::PluginRootRef;
 use std::path::{Path, PathBuf};
@@ -43,13 +44,13 @@ pub(crate) mod testing;
 pub mod trust;
 mod worker_file;
 
-pub use cache::{Cache, sha256_of};
+pub use cache::{Cache, GoodCopy, sha256_of};
 pub(crate) use cache::{cache_folder, write_whole};
 pub use describe::{describe_cached, describe_cached_in};
 pub use error::LoadError;
 pub use manifest::{is_valid_id, is_valid_part};
 pub use search::{PATH_VARIABLE, Refused, Scan, SearchPath, user_folder};
-pub use worker_file::{is_worker_file, spawn_options};
+pub use worker_file::{is_worker_file, spawn_options, spawn_options_again};
 
 /// A file that can be loaded as far as its bytes tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +88,7 @@ pub fn inspect(path: &Path) -> Result<Found, LoadError> {
         return worker_file::inspect(path);
     }
     let bytes = read(path)?;
-    let manifest = check(path, &bytes)?;
+    let manifest = check(path, &bytes[..])?;
     Ok(Found { path: path.to_owned(), manifest, sha256: sha256_of(&bytes) })
 }
 
@@ -96,10 +97,13 @@ fn inspect_unhashed(path: &Path) -> Result<StaticManifest, LoadError> {
     if is_worker_file(path) {
         return Ok(worker_file::inspect(path)?.manifest);
     }
-    check(path, &read(path)?)
+    is_file(path)?;
+    let file = std::fs::File::open(path).map_err(|error| LoadError::reading(path, error))?;
+    check(path, &ReadCache::new(file))
 }
 
-fn check(path: &Path, bytes: &[u8]) -> Result<StaticManifest, LoadError> {
+/// `bytes` lie in memory, or in the file and are read as far as they are wanted.
+fn check<'a>(path: &Path, bytes: impl ReadRef<'a>) -> Result<StaticManifest, LoadError> {
     let manifest = manifest::read(path, &elf::check(path, bytes)?)?;
     gate::check(path, &manifest)?;
     Ok(manifest)
@@ -128,12 +132,17 @@ fn open_copy(found: &Found, copy: &Path) -> Result<OpenPlugin, LoadError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    is_file(path)?;
+    std::fs::read(path).map_err(|error| LoadError::reading(path, error))
+}
+
+fn is_file(path: &Path) -> Result<(), LoadError> {
     let metadata = std::fs::metadata(path).map_err(|error| LoadError::reading(path, error))?;
     if !metadata.is_file() {
         let found = if metadata.is_dir() { "a folder" } else { "a device, pipe or socket" };
         return Err(LoadError::NotAFile { path: path.into(), found });
     }
-    std::fs::read(path).map_err(|error| LoadError::reading(path, error))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::error::LoadError;
-use super::{Cache, Found, is_valid_id, sha256_of};
+use super::{Cache, Found, GoodCopy, is_valid_id, sha256_of};
 use crate::worker::SpawnOptions;
 use crate::worker::protocol::VERSION;
 
@@ -46,8 +46,19 @@ pub fn is_worker_file(path: &Path) -> bool {
 ///
 /// Fails with `Changed` where the program is no longer what was found.
 pub fn spawn_options(found: &Found) -> Result<SpawnOptions, LoadError> {
+    spawn_options_again(found, &mut None)
+}
+
+/// As [`spawn_options`], for who starts several workers of one plugin: `good` is the copy of the last time.
+pub fn spawn_options_again(
+    found: &Found,
+    good: &mut Option<GoodCopy>,
+) -> Result<SpawnOptions, LoadError> {
     if !is_worker_file(&found.path) {
-        return Ok(SpawnOptions::new(Cache::from_env().copy(found)?));
+        let copy = Cache::from_env().good_copy(found, good.take())?;
+        let path = copy.path.clone();
+        *good = Some(copy);
+        return Ok(SpawnOptions::new(path));
     }
     let (again, words) = read(&found.path)?;
     again.expect_sha256(&found.sha256)?;

@@ -6,7 +6,7 @@ use perdura_abi::table::PluginRootRef;
 use std::path::PathBuf;
 
 use super::ExecuteOptions;
-use crate::plugin::{self, Found, LoadError};
+use crate::plugin::{self, Found, GoodCopy, LoadError};
 use crate::worker::{
     CallFault, Confinement, LearnerPort, NoServices, SpawnOptions, Tier, in_process, spawn,
 };
@@ -19,14 +19,16 @@ pub struct Opener {
     opened: u64,
     /// It opens for scoring beside the training: in this process, all from one private copy.
     beside: bool,
-    copy: Option<PluginRootRef>,
+    root: Option<PluginRootRef>,
+    /// The plugin's copy that the last worker was given.
+    copy: Option<GoodCopy>,
 }
 
 impl Opener {
     /// Opens this file. What learners print goes to `log`.
     pub fn new(options: &ExecuteOptions, found: &Found, log: PathBuf) -> Opener {
         let (options, found) = (options.clone(), found.clone());
-        Opener { options, found, log, opened: 0, beside: false, copy: None }
+        Opener { options, found, log, opened: 0, beside: false, root: None, copy: None }
     }
 
     /// One for instances that are scored while the first learner is trained, one after another.
@@ -38,7 +40,8 @@ impl Opener {
         self.opened += 1;
         match self.options.tier {
             tier @ (Tier::Sandbox | Tier::Process) => {
-                let own = plugin::spawn_options(&self.found).map_err(load_fault)?;
+                let own = plugin::spawn_options_again(&self.found, &mut self.copy);
+                let own = own.map_err(load_fault)?;
                 let ExecuteOptions { deadlines, limits, .. } = self.options;
                 let threads = create.context.threads;
                 let log = Some(self.log.clone());
@@ -57,14 +60,14 @@ impl Opener {
     /// The file in this process. What is not the learner in training has statics of its own, from a file of
     /// its own; those that are scored beside it share one, because a file is never closed again.
     fn root(&mut self) -> Result<PluginRootRef, LoadError> {
-        if let Some(root) = self.copy {
+        if let Some(root) = self.root {
             return Ok(root);
         }
         let root = match (self.beside, self.opened) {
             (false, 1) => plugin::open(&self.found)?.root,
             _ => plugin::open_private_copy(&self.found)?.root,
         };
-        self.copy = self.beside.then_some(root);
+        self.root = self.beside.then_some(root);
         Ok(root)
     }
 }

@@ -24,6 +24,11 @@ use super::{CallFault, Confinement, Limits};
 /// The running program, even if its file was replaced meanwhile.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
+/// glibc's allocator gives the memory of tensors back to the system when they are dropped, and a step then
+/// waits for the pages again: below these sizes (64 and 256 MiB) it keeps it.
+const KEEP_MEMORY: [(&str, &str); 2] =
+    [("MALLOC_MMAP_THRESHOLD_", "67108864"), ("MALLOC_TRIM_THRESHOLD_", "268435456")];
+
 /// How to start a worker.
 #[derive(Clone, Debug)]
 pub struct SpawnOptions {
@@ -139,6 +144,7 @@ fn start_process(
         .env("RAYON_NUM_THREADS", &threads)
         .env("OMP_NUM_THREADS", &threads)
         .env("MKL_NUM_THREADS", &threads)
+        .envs(KEEP_MEMORY)
         .envs(options.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)))
         .stdout(output.try_clone()?)
