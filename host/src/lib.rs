@@ -17,16 +17,19 @@
 //!
 //! [`interrupt`] hears when a process is to end; what a run needs to go on later is in its checkpoints.
 //! [`reproduce`] knows published results and when ours count as the same; [`mod@check`] holds a plugin to
-//! what the trait promises, before anything is trained.
+//! what the trait promises, before anything is trained. [`doctor`] says what a build and a machine have,
+//! [`bench`] where time goes.
 //!
 //! Data flow one way: stream -> step -> learner -> report -> results. `examples/embed-host` shows how a
 //! program uses the host as a library.
 
 pub mod augment;
+pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod compare;
 pub mod data;
+pub mod doctor;
 pub mod fetch;
 mod http;
 pub mod index;

@@ -2,6 +2,7 @@
 //! One program, so that everything is linked once.
 
 mod anytime;
+mod bench;
 mod cheaters;
 mod check;
 mod cli;

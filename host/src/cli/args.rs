@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 use super::result_args::{MetricsCommand, ReportArgs, RunsArgs, TuneArgs};
-use super::tool_args::{BenchmarksCommand, DataCommand, PluginsCommand};
+use super::tool_args::{BenchCommand, BenchmarksCommand, DataCommand, DoctorArgs, PluginsCommand};
 
 /// Runs continual-learning methods on equal terms and compares them.
 #[derive(Parser, Debug)]
@@ -55,6 +55,11 @@ pub enum Command {
     /// List and download data sets.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Say what this build and this machine have, and what to do for more.
+    Doctor(DoctorArgs),
+    /// Where the time of a run goes; whether a build is faster than another.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// The process of one run; started by the host.
     #[command(hide = true)]
     Execute(ExecuteArgs),

@@ -22,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::names::list;
 use crate::planning::{self, Resolved};
 use crate::run::{MemorySize, Outcome, RunFolder, RunPlan, Status, check_tag};
-use crate::schedule::{Job, Watcher, run_all};
+use crate::schedule::{Job, RUN_BYTES, Watcher, run_all};
 use crate::trainer::Ended;
 
 /// One method with its settings.
@@ -58,7 +58,9 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
     let seeds = args.seeds.as_deref().or(planned.as_deref()).unwrap_or("0..3");
     let seeds = resolve::seeds(seeds)?;
     let threads = arms.iter().map(|a| a.setup.threads).max().unwrap_or(1);
-    let jobs = resolve::jobs(&args.jobs, threads)?;
+    let bytes = arms.iter().map(|arm| resolve::run_bytes(&arm.setup));
+    let bytes = bytes.collect::<Result<Vec<u64>, _>>()?.into_iter().max().unwrap_or(RUN_BYTES);
+    let jobs = resolve::jobs(&args.jobs, threads, bytes)?;
     let shard = args.shard.as_deref().map(str::parse).transpose()?;
     let selection = Selection { resume: args.resume, shard };
     let runs = Runs::prepare(&arms, &seeds, &args.output, &selection)?;
@@ -88,7 +90,7 @@ pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
          joint   sees all digits at once: an upper bound\n"
     );
     let runs = Runs::prepare(&arms, &[0, 1, 2], &output, &Selection::default())?;
-    let ends = runs.execute(resolve::jobs(&args.jobs, 1)?)?;
+    let ends = runs.execute(resolve::jobs(&args.jobs, 1, RUN_BYTES)?)?;
     if exit_code(&ends) == INTERRUPTED {
         return Ok(runs.interrupted(&ends, "`perdura resume` and the folder of a run"));
     }

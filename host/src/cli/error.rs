@@ -1,5 +1,6 @@
 //! What the command line answers when something is refused.
 
+use crate::bench::BenchError;
 use crate::check::CheckError;
 use crate::fetch::FetchError;
 use crate::index::IndexError;
@@ -36,6 +37,8 @@ pub enum CliError {
     Index(#[from] IndexError),
     #[error(transparent)]
     Check(#[from] CheckError),
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     #[error("{0}")]
     Input(String),
     #[error("{path} cannot be read or written; check the path and its permissions")]

@@ -1,11 +1,13 @@
 //! The command line: flags -> plans -> runs -> tables. `main` calls [`main`] and nothing else.
 
 mod args;
+mod bench;
 mod benchmarks;
 mod check;
 mod compare;
 mod curves;
 mod data;
+mod doctor;
 mod error;
 mod metrics;
 mod output;
@@ -70,6 +72,8 @@ fn carry_out(command: Command) -> Result<u8, CliError> {
         Command::Plugins(command) => plugins::carry_out(&command),
         Command::Benchmarks(command) => benchmarks::carry_out(&command),
         Command::Data(command) => data::carry_out(&command),
+        Command::Doctor(args) => Ok(doctor::carry_out(&args)),
+        Command::Bench(command) => bench::carry_out(&command),
         Command::Execute(_) => unreachable!("handled before"),
     }
 }

@@ -7,6 +7,7 @@ use super::output::say;
 use super::selection::Selection;
 use super::{DONE, INTERRUPTED, RUN_FAILED, exit_code, resolve};
 use crate::reproduce::{Reproduction, Row, Verdict, find, rows};
+use crate::schedule::RUN_BYTES;
 
 /// Answers with the exit code of a failed run where a row does not come out the same.
 pub fn carry_out(args: &ReproduceArgs) -> Result<u8, CliError> {
@@ -16,7 +17,7 @@ pub fn carry_out(args: &ReproduceArgs) -> Result<u8, CliError> {
     };
     let row = find(id).map_err(|unknown| CliError::input(unknown.to_string()))?;
     let seeds = resolve::seeds(&args.seeds)?;
-    let jobs = resolve::jobs(&args.jobs, args.threads)?;
+    let jobs = resolve::jobs(&args.jobs, args.threads, RUN_BYTES)?;
     let arm = Arm::of(&row.method, &setup(row, args));
     let selection = Selection { resume: args.resume, ..Selection::default() };
     let runs = Runs::prepare(&[arm], &seeds, &args.output, &selection)?;

@@ -10,7 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::memory::Capacity;
 use crate::names::{did_you_mean, list};
 use crate::planning::{PresetChoice, Setup};
-use crate::schedule::INTERRUPTED;
+use crate::schedule::{INTERRUPTED, RUN_BYTES, Room};
 use crate::stream::{self, StreamOptions};
 use crate::trainer::{Every, ExecuteOptions};
 use crate::worker::{Deadlines, Limits, Tier, is_gpu, lacking};
@@ -196,11 +196,11 @@ pub fn seeds(text: &str) -> Result<Vec<u64>, CliError> {
     }
 }
 
-/// A number of runs at the same time.
-pub fn jobs(text: &str, threads: usize) -> Result<usize, CliError> {
+/// A number of runs at the same time; `auto` is as many as cores and memory allow, by the threads and the
+/// memory of one.
+pub fn jobs(text: &str, threads: usize, run_bytes: u64) -> Result<usize, CliError> {
     if text == "auto" {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        return Ok((cores / threads.max(1)).max(1));
+        return Ok(Room::here().runs(threads, run_bytes));
     }
     match text.parse() {
         Ok(jobs) if jobs > 0 => Ok(jobs),
@@ -213,6 +213,11 @@ pub fn jobs(text: &str, threads: usize) -> Result<usize, CliError> {
 pub fn lanes(runs: usize, threads: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (cores / runs.max(1)).saturating_sub(threads).max(1)
+}
+
+/// Memory that a run of these settings may need: its limit, or what most runs stay below.
+pub fn run_bytes(setup: &SetupArgs) -> Result<u64, CliError> {
+    Ok(worker_limits(&setup.limits)?.1.memory_bytes.unwrap_or(RUN_BYTES))
 }
 
 /// A configuration value as typed: JSON where it is JSON, else a string.
@@ -255,9 +260,10 @@ mod tests {
 
     #[test]
     fn jobs_leave_each_run_its_threads() {
-        assert_eq!(jobs("3", 1).unwrap(), 3);
-        assert!(jobs("auto", 1).unwrap() >= 1);
-        assert_eq!(jobs("auto", 100_000).unwrap(), 1);
-        assert!(jobs("0", 1).is_err() && jobs("many", 1).is_err());
+        assert_eq!(jobs("3", 1, RUN_BYTES).unwrap(), 3);
+        assert_eq!(jobs("auto", 1, 0).unwrap(), Room::here().cores);
+        assert_eq!(jobs("auto", 100_000, 0).unwrap(), 1);
+        assert_eq!(jobs("auto", 1, u64::MAX).unwrap(), 1);
+        assert!(jobs("0", 1, 0).is_err() && jobs("many", 1, 0).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-use super::args::{Format, StreamArgs};
+use super::args::{Format, SetupArgs, StreamArgs};
 use crate::check::Level;
 
 #[derive(Subcommand, Debug)]
@@ -207,4 +207,72 @@ pub enum DataCommand {
         #[arg(long, value_name = "URL")]
         mirror: Option<String>,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Folder with data sets.
+    #[arg(long, env = "PERDURA_DATA", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// A plugin file; repeatable.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+    /// Threads a learner is to have.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum BenchCommand {
+    /// Run a method and show where the time went; the runs are thrown away.
+    Ledger(Box<BenchLedgerArgs>),
+    /// Measure data path, replay, hand-over, a step of every shipped method, scoring, checkpoints and start.
+    Suite(BenchSuiteArgs),
+    /// Hold a summary of the suite against another one: faster, slower, the same, or not to be told.
+    Compare(BenchCompareArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct BenchLedgerArgs {
+    /// Method: `lab/name`, or `name` where that is unique.
+    pub method: String,
+    /// Seed of the first run.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Runs, one after the other, with seeds that follow each other.
+    #[arg(long, default_value_t = 1)]
+    pub runs: u64,
+    #[command(flatten)]
+    pub setup: SetupArgs,
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchSuiteArgs {
+    /// Summary to which the rounds are added; it is made where it is not there. For a verdict over two
+    /// builds call the suite of one and the other in turn, one round each.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Rounds; `bench compare` wants three or more.
+    #[arg(long, default_value_t = 1)]
+    pub rounds: usize,
+    /// Only what begins so, for example `step/mlp`.
+    #[arg(long, default_value = "", value_name = "PREFIX")]
+    pub only: String,
+    /// A plugin file; repeatable.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchCompareArgs {
+    /// Summary of the build that is compared with.
+    pub first: PathBuf,
+    /// Summary of the build in question.
+    pub second: PathBuf,
+    #[arg(long, default_value = "text")]
+    pub format: Format,
 }

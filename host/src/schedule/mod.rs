@@ -1,6 +1,8 @@
 //! Many runs side by side: each in a process of its own, started when a place is free. A run that fails,
 //! whatever way, leaves a summary that says so and does not touch the others.
 
+mod room;
+
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -15,6 +17,8 @@ use tracing::level_filters::LevelFilter;
 use crate::interrupt::Interrupt;
 use crate::run::{Fault, Outcome, Resources, RunError, RunFolder, Summary};
 use crate::trainer::{Ended, Line};
+
+pub use room::{RUN_BYTES, Room};
 
 /// A run to be executed.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ use super::world::World;
 use super::{Desk, Stop, Trainer, check_declaration, memory_of, stored_fault};
 use crate::interrupt::Interrupt;
 use crate::planning::host_build;
-use crate::plugin::{self, Found};
+use crate::plugin::{self, Found, LoadError};
 use crate::run::{
     Checkpoint, Fault, HostBuild, MemorySize, Outcome, RunError, RunFolder, RunPlan, Status,
 };
