@@ -111,6 +111,7 @@ fn plan(benchmark: u64, method: u64, seed: u64) -> RunPlan {
         format: RunPlan::FORMAT,
         method: format!("lab/method-{method}"),
         arm: None,
+        equal_compute: None,
         plugin: PluginFile {
             version: text("0.1.0"),
             sha256: "ab".repeat(32),

@@ -204,13 +204,14 @@ fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
     names
 }
 
-const SPREADS: [&str; 7] = [
+const SPREADS: [&str; 8] = [
     "average_accuracy",
     "forgetting_from_peak",
     "backward_transfer",
     "learning_accuracy",
     "seconds",
     "cpu_seconds",
+    "learner_cpu_seconds",
     "peak_pss_bytes",
 ];
 
@@ -236,7 +237,8 @@ fn the_document_of_a_comparison() {
     assert_eq!(names, expected);
     for row in rows {
         let all = [
-            &["method", "view", "scenario", "n", "failed", "tier", "grouping", "growth"][..],
+            &["method", "view", "scenario", "n", "failed", "tier", "anytime", "grouping", "growth"]
+                [..],
             &SPREADS,
         ]
         .concat();

@@ -10,6 +10,7 @@ mod data_files;
 mod determinism;
 mod dualnet_images;
 mod durability;
+mod equal_compute;
 mod faults;
 mod fetch;
 mod fuzz;

@@ -112,6 +112,10 @@ pub struct CompareArgs {
     /// Execute only part I of N of the runs, for several machines over one folder.
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
+    /// Run every other method once more with the compute of this one: with so many epochs that its learner
+    /// takes the same CPU time, as measured in this comparison.
+    #[arg(long, value_name = "METHOD")]
+    pub equal_compute: Option<String>,
     #[command(flatten)]
     pub setup: SetupArgs,
     #[command(flatten)]

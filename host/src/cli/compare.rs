@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::{CompareArgs, DemoArgs, Format, OutputArgs, RunArgs, SetupArgs, TrackArgs};
+use super::equal_compute;
 use super::error::CliError;
 use super::output::say;
-use super::plan_file;
+use super::plan_file::{self, PlannedArms};
 use super::progress::watcher;
 use super::resolve;
 use super::selection::{Selection, Taking};
@@ -31,11 +32,13 @@ pub struct Arm {
     pub name: Option<String>,
     pub method: String,
     pub setup: SetupArgs,
+    /// The arm whose compute its epochs were chosen for.
+    pub equal_compute: Option<String>,
 }
 
 impl Arm {
     pub fn of(method: &str, setup: &SetupArgs) -> Arm {
-        Arm { name: None, method: method.into(), setup: setup.clone() }
+        Arm { name: None, method: method.into(), setup: setup.clone(), equal_compute: None }
     }
 }
 
@@ -48,23 +51,39 @@ pub fn run(args: &RunArgs) -> Result<u8, CliError> {
 
 /// `perdura compare`.
 pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
-    let (arms, planned) = match &args.plan {
+    let PlannedArms { arms, seeds, equal_compute } = match &args.plan {
         Some(path) => plan_file::read(path, &args.setup)?,
-        None => {
-            let arms = args.methods.iter().map(|method| Arm::of(method, &args.setup));
-            (arms.collect(), None)
-        }
+        None => PlannedArms {
+            arms: args.methods.iter().map(|method| Arm::of(method, &args.setup)).collect(),
+            seeds: None,
+            equal_compute: None,
+        },
     };
-    let seeds = args.seeds.as_deref().or(planned.as_deref()).unwrap_or("0..3");
-    let seeds = resolve::seeds(seeds)?;
+    let seeds = resolve::seeds(args.seeds.as_deref().or(seeds.as_deref()).unwrap_or("0..3"))?;
+    let reference = args.equal_compute.as_ref().or(equal_compute.as_ref());
+    let reference = reference.map(|name| equal_compute::reference(&arms, name)).transpose()?;
+    if reference.is_some() && args.shard.is_some() {
+        return Err(CliError::input(
+            "--shard: arms of equal compute need the measured time of all runs; run the parts \
+             without them, then all of it with --resume",
+        ));
+    }
     let threads = arms.iter().map(|a| a.setup.threads).max().unwrap_or(1);
     let bytes = arms.iter().map(|arm| resolve::run_bytes(&arm.setup));
     let bytes = bytes.collect::<Result<Vec<u64>, _>>()?.into_iter().max().unwrap_or(RUN_BYTES);
     let jobs = resolve::jobs(&args.jobs, threads, bytes)?;
     let shard = args.shard.as_deref().map(str::parse).transpose()?;
     let selection = Selection { resume: args.resume, shard };
-    let runs = Runs::prepare(&arms, &seeds, &args.output, &selection)?;
-    let ends = runs.execute(jobs)?;
+    let mut runs = Runs::prepare(&arms, &seeds, &args.output, &selection)?;
+    let mut ends = runs.execute(jobs)?;
+    if let Some(reference) = reference.filter(|_| exit_code(&ends) != INTERRUPTED) {
+        let (further, said) = equal_compute::arms(&arms, reference, &runs.records()?);
+        said.iter().for_each(|text| eprintln!("equal compute: {text}"));
+        let more = Runs::prepare(&further, &seeds, &args.output, &selection)?;
+        ends.extend(more.execute(jobs)?);
+        runs.jobs.extend(more.jobs);
+        runs.done.extend(more.done);
+    }
     if exit_code(&ends) == INTERRUPTED {
         return Ok(runs.interrupted(&ends, "the same command and --resume"));
     }
@@ -160,6 +179,7 @@ impl Runs {
             for mut run in runs {
                 resolve::checkpoints(&arm.setup.checkpoints)?;
                 run.plan.arm.clone_from(&arm.name);
+                run.plan.equal_compute.clone_from(&arm.equal_compute);
                 resolved.push((run, &arm.setup));
             }
         }

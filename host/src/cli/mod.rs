@@ -8,6 +8,7 @@ mod compare;
 mod curves;
 mod data;
 mod doctor;
+mod equal_compute;
 mod error;
 mod metrics;
 mod output;

@@ -4,6 +4,7 @@
 //! benchmark = "split-digits"
 //! memory = 200                # or "64KiB"; `--memory` takes its place
 //! seeds = "0..5"              # `--seeds` takes their place
+//! equal_compute = "cls-er"    # optional: the other methods once more with its learner's CPU time
 //! epochs = 10                 # optional, like batch, drop_last, class_order, eval_head, validation, online,
 //!                             # score_every (steps), lock (a file of `benchmarks lock`)
 //!
@@ -37,6 +38,7 @@ struct PlanFile {
     online: Option<bool>,
     lock: Option<PathBuf>,
     score_every: Option<u64>,
+    equal_compute: Option<String>,
     threads: Option<usize>,
     method: Vec<Method>,
 }
@@ -69,9 +71,17 @@ impl Memory {
     }
 }
 
-/// Arms of a plan file, and its seeds. `given` supplies what a file does not say (data folder, plugins,
+/// What is to be compared.
+pub struct PlannedArms {
+    pub arms: Vec<Arm>,
+    pub seeds: Option<String>,
+    /// The arm whose compute all others are to have once more.
+    pub equal_compute: Option<String>,
+}
+
+/// What a plan file says. `given` supplies what a file does not say (data folder, plugins,
 /// isolation), and a memory in place of the plan's.
-pub fn read(path: &Path, given: &SetupArgs) -> Result<(Vec<Arm>, Option<String>), CliError> {
+pub fn read(path: &Path, given: &SetupArgs) -> Result<PlannedArms, CliError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|source| CliError::File { path: name.clone(), source })?;
@@ -81,7 +91,8 @@ pub fn read(path: &Path, given: &SetupArgs) -> Result<(Vec<Arm>, Option<String>)
         return Err(CliError::input(format!("{name}: expected at least one [[method]]")));
     }
     let arms = file.method.iter().map(|method| arm(&file, method, given));
-    Ok((arms.collect::<Result<_, _>>()?, file.seeds.clone()))
+    let (arms, equal_compute) = (arms.collect::<Result<_, _>>()?, file.equal_compute.clone());
+    Ok(PlannedArms { arms, seeds: file.seeds.clone(), equal_compute })
 }
 
 /// The memory of an arm: its own, or the plan's, or so many samples more than that.
@@ -131,18 +142,18 @@ fn arm(file: &PlanFile, method: &Method, given: &SetupArgs) -> Result<Arm, CliEr
             .map_err(|e| CliError::input(format!("{}: set.{key}: {e}", method.id)))?;
         setup.set.push(format!("{key}={value}"));
     }
-    Ok(Arm { name: method.name.clone(), method: method.id.clone(), setup })
+    Ok(Arm { name: method.name.clone(), ..Arm::of(&method.id, &setup) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<(Vec<Arm>, Option<String>), CliError> {
+    fn parse(text: &str) -> Result<PlannedArms, CliError> {
         with(text, &SetupArgs::of_benchmark("split-digits"))
     }
 
-    fn with(text: &str, given: &SetupArgs) -> Result<(Vec<Arm>, Option<String>), CliError> {
+    fn with(text: &str, given: &SetupArgs) -> Result<PlannedArms, CliError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.toml");
         std::fs::write(&path, text).unwrap();
@@ -152,10 +163,12 @@ mod tests {
     #[test]
     fn a_plan_file_names_arms() {
         let text = "benchmark = \"split-mnist\"\nmemory = \"1MB\"\nlock = \"l.json\"\nseeds = \"0..2\"\nepochs = 2\n\
+                    equal_compute = \"sgd\"\nscore_every = 50\n\
                     [[method]]\nid = \"er\"\nname = \"er, fast\"\nset = { lr = 0.5 }\n[[method]]\nid = \"sgd\"\nmemory = 3\n\
                     policy = \"ring\"\n";
-        let (arms, seeds) = parse(text).unwrap();
-        assert_eq!(seeds.as_deref(), Some("0..2"));
+        let PlannedArms { arms, seeds, equal_compute } = parse(text).unwrap();
+        assert_eq!((seeds.as_deref(), equal_compute.as_deref()), (Some("0..2"), Some("sgd")));
+        assert_eq!(arms[1].setup.stream.score_every, Some(50));
         assert_eq!((arms[0].method.as_str(), arms[1].method.as_str()), ("er", "sgd"));
         assert_eq!((arms[0].name.as_deref(), &arms[1].name), (Some("er, fast"), &None));
         assert_eq!(arms[0].setup.set, ["lr=0.5"]);
@@ -181,10 +194,10 @@ mod tests {
             let memories = arms.into_iter().map(|arm| arm.setup.memory.unwrap_or_default());
             memories.collect::<Vec<_>>()
         };
-        assert_eq!(memories(parse(&text("memory = 100")).unwrap().0), ["100", "120", "7"]);
+        assert_eq!(memories(parse(&text("memory = 100")).unwrap().arms), ["100", "120", "7"]);
         let mut given = SetupArgs::of_benchmark("split-digits");
         given.memory = Some("30".into());
-        assert_eq!(memories(with(&text("memory = 100"), &given).unwrap().0), ["30", "50", "7"]);
+        assert_eq!(memories(with(&text("memory = 100"), &given).unwrap().arms), ["30", "50", "7"]);
         for (memory, found) in [("", "found none"), ("memory = \"1MB\"", "found 1MB")] {
             let message = parse(&text(memory)).err().expect("refused").to_string();
             assert!(message.ends_with(found), "{message}");

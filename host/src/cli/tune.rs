@@ -106,7 +106,7 @@ fn held_out(args: &TuneArgs) -> Result<SetupArgs, CliError> {
 fn arm(method: &str, settings: &Settings, setup: &SetupArgs) -> Arm {
     let mut setup = setup.clone();
     setup.set.extend(settings.iter().map(|(key, value)| format!("{key}={value}")));
-    Arm { name: Some(arm_name(method, settings)), method: method.to_owned(), setup }
+    Arm { name: Some(arm_name(method, settings)), ..Arm::of(method, &setup) }
 }
 
 fn arm_name(method: &str, settings: &Settings) -> String {

@@ -43,7 +43,11 @@ pub struct Row {
     /// Of the whole run, the same in all rows of a method.
     pub seconds: Spread,
     pub cpu_seconds: Spread,
+    /// CPU time of the learner in training alone: the compute of the method, as the host measures it.
+    pub learner_cpu_seconds: Spread,
     pub peak_pss_bytes: Spread,
+    /// Of runs that were scored between boundaries.
+    pub anytime: Option<AnytimeSpread>,
     /// For learners that speak of groups, the same in all rows of a method.
     pub grouping: Option<GroupingSpread>,
     /// Weakest tier in which a learner of these runs was kept, the same in all rows of a method.
@@ -59,6 +63,16 @@ pub struct Row {
     /// The view is told the true group.
     #[serde(skip)]
     pub oracle: bool,
+}
+
+/// What scores between boundaries say, over seeds.
+#[derive(Serialize, Clone, Debug)]
+pub struct AnytimeSpread {
+    pub average_anytime_accuracy: Spread,
+    pub minimum_accuracy: Spread,
+    pub worst_case_accuracy: Spread,
+    pub accuracy_after_switch: Spread,
+    pub stability_gap: Spread,
 }
 
 /// How experiences were grouped, over seeds.

@@ -1,29 +1,36 @@
 //! A comparison as cells of text, the same for every kind of table.
 
-use super::{Comparison, Failure, Row};
+use super::{AnytimeSpread, Comparison, Failure, Row};
+use crate::metrics::GAP_STEPS;
 use crate::run::Fault;
 use crate::stats::Spread;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-pub const HEADER: [&str; 9] = [
-    "method",
-    "view",
-    "scenario",
-    "n",
-    "accuracy",
-    "forgetting",
-    "learning acc",
-    "seconds",
-    "peak memory",
-];
-
 /// Where the names end and the numbers begin.
 pub const NAME_COLUMNS: usize = 3;
+/// The column of the accuracy, which is long and set from the left.
+pub const ACCURACY_COLUMN: usize = 4;
 
 /// What the numbers of a table are.
 pub const LEGEND: &str = "mean ± standard deviation [95 % interval] over n seeds, accuracies and \
-                          forgetting in percent; p: paired t-test, Holm-corrected";
+                          forgetting in percent; p: paired t-test, Holm-corrected\n\
+                          learner CPU: seconds of CPU time of the learner in training";
+
+/// What the columns about scores between boundaries are; `None` where there are none.
+pub fn anytime_legend(comparison: &Comparison) -> Option<String> {
+    has_anytime(comparison).then(|| {
+        format!(
+            "anytime acc: mean over time; worst case: last experience, and the lowest that each \
+             other one ever had after its own; stability gap: mean fall of the accuracy on what \
+             was known in the first {GAP_STEPS} steps after a switch"
+        )
+    })
+}
+
+fn has_anytime(comparison: &Comparison) -> bool {
+    comparison.rows.iter().any(|row| row.anytime.is_some())
+}
 
 /// What the mark of a method means; `None` where no method has it.
 pub fn mark_legend(comparison: &Comparison) -> Option<String> {
@@ -39,31 +46,46 @@ pub fn mark_legend(comparison: &Comparison) -> Option<String> {
     })
 }
 
+/// A table of text.
+pub struct Grid {
+    pub header: Vec<&'static str>,
+    pub rows: Vec<GridRow>,
+}
+
 /// One line of a table.
 pub struct GridRow {
-    pub cells: [String; 9],
+    pub cells: Vec<String>,
     /// The view by which the method is compared, where it has several.
     pub headline: bool,
 }
 
-/// The lines of the table: rows with results, then ways of failing, method by method.
-pub fn grid(comparison: &Comparison) -> Vec<GridRow> {
+/// The table: rows with results, then ways of failing, method by method. Columns about scores
+/// between boundaries are there where such scores are.
+pub fn grid(comparison: &Comparison) -> Grid {
     let names = Names::of(comparison);
+    let anytime = has_anytime(comparison);
+    let mut header =
+        vec!["method", "view", "scenario", "n", "accuracy", "forgetting", "learning acc"];
+    if anytime {
+        header.extend(["anytime acc", "worst case", "stability gap"]);
+    }
+    header.extend(["seconds", "learner CPU", "peak memory"]);
     let mut grid = Vec::new();
     for (index, row) in comparison.rows.iter().enumerate() {
         if row.n > 0 {
             let several = comparison.rows.iter().any(|r| r.method == row.method && !r.headline);
             let headline = row.headline && several;
-            grid.push(GridRow { cells: result_cells(row, &names), headline });
+            grid.push(GridRow { cells: result_cells(row, &names, anytime), headline });
         }
         let last = comparison.rows.get(index + 1).is_none_or(|next| next.method != row.method);
         let failures = comparison.failures.iter().filter(|f| last && f.method == row.method);
-        grid.extend(
-            failures
-                .map(|failure| GridRow { cells: failure_cells(failure, &names), headline: false }),
-        );
+        let columns = header.len();
+        grid.extend(failures.map(|failure| {
+            let cells = failure_cells(failure, &names, columns);
+            GridRow { cells, headline: false }
+        }));
     }
-    grid
+    Grid { header, rows: grid }
 }
 
 /// Method names without the lab where that is enough to tell them apart.
@@ -100,12 +122,12 @@ pub fn printable(message: &str) -> String {
     message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn result_cells(row: &Row, names: &Names<'_>) -> [String; 9] {
+fn result_cells(row: &Row, names: &Names<'_>, anytime: bool) -> Vec<String> {
     let method = names.short(&row.method);
     let view = row.view.as_deref().unwrap_or("-");
     let upper_bound = if row.upper_bound { " (upper bound)" } else { "" };
     let mark = if row.is_marked() { " †" } else { "" };
-    [
+    let mut cells = vec![
         format!("{method}{upper_bound}{mark}"),
         if row.oracle { format!("{view} (oracle)") } else { view.to_owned() },
         row.scenario.clone(),
@@ -113,19 +135,33 @@ fn result_cells(row: &Row, names: &Names<'_>) -> [String; 9] {
         interval(row.average_accuracy),
         plus_minus(row.forgetting_from_peak, 100.0, 2),
         plus_minus(row.learning_accuracy, 100.0, 2),
+    ];
+    if anytime {
+        let of = |get: fn(&AnytimeSpread) -> Spread| {
+            plus_minus(row.anytime.as_ref().map(get).unwrap_or_default(), 100.0, 2)
+        };
+        cells.extend([
+            of(|anytime| anytime.average_anytime_accuracy),
+            of(|anytime| anytime.worst_case_accuracy),
+            of(|anytime| anytime.stability_gap),
+        ]);
+    }
+    cells.extend([
         plus_minus(row.seconds, 1.0, 1),
+        plus_minus(row.learner_cpu_seconds, 1.0, 1),
         row.peak_pss_bytes.mean.map_or("-".into(), |bytes| format!("{:.0} MiB", bytes / MIB)),
-    ]
+    ]);
+    cells
 }
 
 /// The message is said below the table, where there is room for it.
-fn failure_cells(failure: &Failure, names: &Names<'_>) -> [String; 9] {
+fn failure_cells(failure: &Failure, names: &Names<'_>, columns: usize) -> Vec<String> {
     let Fault { kind, call, .. } = &failure.fault;
     let call = if call.is_empty() { String::new() } else { format!(" in {call}") };
     let words = format!("{} of {} failed: {kind}{call}", failure.seeds.len(), failure.runs);
-    let mut cells: [String; 9] = std::array::from_fn(|_| "-".to_owned());
+    let mut cells = vec!["-".to_owned(); columns];
     cells[0] = names.short(&failure.method).to_owned();
-    cells[4] = printable(&words);
+    cells[ACCURACY_COLUMN] = printable(&words);
     cells
 }
 

@@ -1,16 +1,17 @@
 //! The comparison as Markdown, for README files.
 
 use super::Comparison;
-use super::grid::{GridRow, HEADER, LEGEND, NAME_COLUMNS, grid, mark_legend};
+use super::grid::{Grid, GridRow, LEGEND, NAME_COLUMNS, anytime_legend, grid, mark_legend};
 use super::sentences::{failure_sentences, pair_sentences, ranking_sentences};
 
 /// A table and, below it, pairs, failures and warnings as a list. Headline views are bold.
 pub fn markdown(comparison: &Comparison) -> String {
-    let rows = grid(comparison);
-    let rule = (0..HEADER.len()).map(|index| if index < NAME_COLUMNS { "---" } else { "--:" });
-    let mut lines = vec![line(HEADER), line(rule)];
+    let Grid { header, rows } = grid(comparison);
+    let rule = (0..header.len()).map(|index| if index < NAME_COLUMNS { "---" } else { "--:" });
+    let mut lines = vec![line(&header), line(rule)];
     lines.extend(rows.iter().map(|row| line(cells(row))));
-    lines.push(format!("\n{LEGEND}."));
+    lines.extend(LEGEND.lines().map(|legend| format!("\n{legend}.")));
+    lines.extend(anytime_legend(comparison).map(|legend| format!("\n{legend}.")));
     lines.extend(mark_legend(comparison).map(|legend| format!("\n{legend}.")));
     let mut items = pair_sentences(comparison);
     items.extend(ranking_sentences(comparison));

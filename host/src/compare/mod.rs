@@ -18,9 +18,12 @@ mod terminal;
 mod warnings;
 
 pub use document::{
-    Comparison, Difference, Failure, GroupingSpread, Pair, Ranked, Ranking, Row, Side,
+    AnytimeSpread, Comparison, Difference, Failure, GroupingSpread, Pair, Ranked, Ranking, Row,
+    Side,
 };
-pub(crate) use grid::{Names, fixed, interval, mark_legend, plus_minus, points, printable};
+pub(crate) use grid::{
+    Names, anytime_legend, fixed, interval, mark_legend, plus_minus, points, printable,
+};
 pub use markdown::markdown;
 pub use record::RunRecord;
 pub(crate) use record::{MethodRuns, by_method, scenario_rank};

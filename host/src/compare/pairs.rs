@@ -8,9 +8,11 @@ use crate::stats;
 
 type Metric = (&'static str, fn(&Metrics) -> Option<f64>);
 
-const METRICS: [Metric; 2] = [
+const METRICS: [Metric; 4] = [
     ("average_accuracy", |metrics| metrics.average_accuracy),
     ("forgetting_from_peak", |metrics| metrics.forgetting_from_peak),
+    ("worst_case_accuracy", |metrics| metrics.worst_case_accuracy),
+    ("stability_gap", |metrics| metrics.stability_gap),
 ];
 
 /// All pairs of methods, by metric, then scenario, then order of methods. A method in which the

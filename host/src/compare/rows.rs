@@ -3,7 +3,7 @@
 use perdura_abi::message::ViewNeeds;
 
 use super::record::{MethodRuns, scenario_rank};
-use super::{Failure, GroupingSpread, Row, RunRecord};
+use super::{AnytimeSpread, Failure, GroupingSpread, Row, RunRecord};
 use crate::run::{Grouping, Metrics, Networks, Resources, ViewSummary};
 use crate::stats::Spread;
 
@@ -86,8 +86,10 @@ fn row(method: &MethodRuns<'_>, view: &ViewSummary, scenario: &str) -> Row {
         learning_accuracy: metric(|metrics| metrics.learning_accuracy),
         seconds: resource(|resources| Some(resources.seconds)),
         cpu_seconds: resource(|resources| Some(resources.cpu_seconds)),
+        learner_cpu_seconds: resource(|resources| resources.learner_cpu_seconds),
         peak_pss_bytes: resource(|resources| resources.peak_pss_bytes.map(|bytes| bytes as f64)),
         tier: tier(method),
+        anytime: anytime(&scored),
         grouping: grouping(&scored),
         growth: growth(&scored),
         headline: method.headline().is_some_and(|headline| headline.view == view.view),
@@ -113,7 +115,9 @@ fn row_without_results(method: &MethodRuns<'_>) -> Row {
         learning_accuracy: none,
         seconds: none,
         cpu_seconds: none,
+        learner_cpu_seconds: none,
         peak_pss_bytes: none,
+        anytime: None,
         tier: tier(method),
         grouping: None,
         growth: Vec::new(),
@@ -121,6 +125,19 @@ fn row_without_results(method: &MethodRuns<'_>) -> Row {
         upper_bound: headline.is_some_and(|view| view.upper_bound),
         oracle: false,
     }
+}
+
+/// `None` unless some run was scored between boundaries.
+fn anytime(scored: &[(&RunRecord, &Metrics)]) -> Option<AnytimeSpread> {
+    let is = |run: &RunRecord| run.finished().is_some_and(|summary| summary.anytime.is_some());
+    let metric = |get: fn(&Metrics) -> Option<f64>| spread(scored.iter().map(|(_, m)| get(m)));
+    scored.iter().any(|(run, _)| is(run)).then(|| AnytimeSpread {
+        average_anytime_accuracy: metric(|metrics| metrics.average_anytime_accuracy),
+        minimum_accuracy: metric(|metrics| metrics.minimum_accuracy),
+        worst_case_accuracy: metric(|metrics| metrics.worst_case_accuracy),
+        accuracy_after_switch: metric(|metrics| metrics.accuracy_after_switch),
+        stability_gap: metric(|metrics| metrics.stability_gap),
+    })
 }
 
 /// `None` unless every run speaks of groups.

@@ -3,7 +3,9 @@
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
 
 use super::Comparison;
-use super::grid::{GridRow, HEADER, LEGEND, NAME_COLUMNS, grid, mark_legend};
+use super::grid::{
+    ACCURACY_COLUMN, Grid, GridRow, LEGEND, NAME_COLUMNS, anytime_legend, grid, mark_legend,
+};
 use super::sentences::{failure_sentences, pair_sentences, ranking_sentences};
 
 /// Lines above, below and under the header only, in the notation of comfy-table's presets.
@@ -20,9 +22,10 @@ pub struct TerminalStyle {
 
 /// Table, legend, pairs, failures and warnings, with a newline at the end.
 pub fn terminal(comparison: &Comparison, style: TerminalStyle) -> String {
-    let rows = grid(comparison);
-    let mut lines = vec![table(&rows, style).trim_fmt(), LEGEND.to_owned()];
-    if rows.iter().any(|row| row.headline) {
+    let grid = grid(comparison);
+    let mut lines = vec![table(&grid, style).trim_fmt(), LEGEND.to_owned()];
+    lines.extend(anytime_legend(comparison));
+    if grid.rows.iter().any(|row| row.headline) {
         lines.push("*: the view by which the method is compared".to_owned());
     }
     lines.extend(mark_legend(comparison));
@@ -34,7 +37,7 @@ pub fn terminal(comparison: &Comparison, style: TerminalStyle) -> String {
     lines.join("\n") + "\n"
 }
 
-fn table(rows: &[GridRow], style: TerminalStyle) -> Table {
+fn table(grid: &Grid, style: TerminalStyle) -> Table {
     let mut table = Table::new();
     table.load_preset(LINES);
     match style.width {
@@ -44,8 +47,8 @@ fn table(rows: &[GridRow], style: TerminalStyle) -> Table {
     if style.bold {
         table.enforce_styling();
     }
-    table.set_header(HEADER);
-    for row in rows {
+    table.set_header(&grid.header);
+    for row in &grid.rows {
         table.add_row(cells(row, style));
     }
     table
@@ -55,7 +58,7 @@ fn cells(row: &GridRow, style: TerminalStyle) -> Vec<Cell> {
     let cell = |(index, text): (usize, &String)| {
         let marked = row.headline && index == 1;
         let text = if marked { format!("{text} *") } else { text.clone() };
-        let is_number = index >= NAME_COLUMNS && index != 4;
+        let is_number = index >= NAME_COLUMNS && index != ACCURACY_COLUMN;
         let alignment = if is_number { CellAlignment::Right } else { CellAlignment::Left };
         let cell = Cell::new(text).set_alignment(alignment);
         if row.headline && style.bold { cell.add_attribute(Attribute::Bold) } else { cell }

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::run::tests::plan;
-use crate::run::{Fault, Metrics, Outcome, Resources, ScenarioSummary, Summary, ViewSummary};
+use crate::run::{
+    AnytimeSummary, Fault, Metrics, Outcome, Resources, ScenarioSummary, Summary, ViewSummary,
+};
 
 fn scores(scenario: &str, accuracy: f64) -> ScenarioSummary {
     let metrics = Metrics {
@@ -37,6 +39,7 @@ pub fn finished(method: &str, seed: u64, views: Vec<ViewSummary>) -> RunRecord {
         format: Resources::FORMAT,
         seconds: 1.5,
         cpu_seconds: 1.25,
+        learner_cpu_seconds: Some(1.0),
         peak_pss_bytes: Some(50 << 20),
         tier: "sandbox".into(),
         ledger: BTreeMap::new(),
@@ -115,6 +118,8 @@ fn the_document_has_exactly_the_published_form() {
         "learning_accuracy": single(0.9),
         "seconds": single(1.5),
         "cpu_seconds": single(1.25),
+        "learner_cpu_seconds": single(1.0),
+        "anytime": null,
         "peak_pss_bytes": single(52_428_800.0),
         "tier": "sandbox",
         "grouping": null,
@@ -320,6 +325,62 @@ fn arms_of_one_method_have_rows_of_their_own() {
     let headlines: Vec<&str> = comparison.rows.iter().map(|row| row.method.as_str()).collect();
     assert_eq!(headlines, ["a/x", "a/x", "x, slow", "x, slow"]);
     assert!(comparison.warnings.is_empty(), "{:?}", comparison.warnings);
+}
+
+/// A run of two seeds that was scored between boundaries, or not.
+fn scored_between(seed: u64, gap: f64, fault: Option<Fault>) -> RunRecord {
+    let mut record = finished("a/x", seed, vec![view("main", 0.5)]);
+    let summary = record.summary.as_mut().unwrap();
+    summary.anytime = Some(AnytimeSummary { every: 10, points: 3, fault });
+    for scores in &mut summary.views[0].scenarios {
+        scores.metrics.average_anytime_accuracy = Some(0.75);
+        scores.metrics.minimum_accuracy = Some(0.25);
+        scores.metrics.worst_case_accuracy = Some(0.375);
+        scores.metrics.accuracy_after_switch = Some(0.5 - gap);
+        scores.metrics.stability_gap = Some(gap);
+    }
+    record
+}
+
+#[test]
+fn scores_between_boundaries_have_columns_where_there_are_some() {
+    let records = [
+        scored_between(0, 0.25, None),
+        scored_between(1, 0.125, None),
+        finished("b/y", 0, vec![view("main", 0.375)]),
+    ];
+    let comparison = Comparison::of(&records);
+    let anytime = comparison.rows[0].anytime.as_ref().unwrap();
+    assert_eq!(anytime.stability_gap.mean, Some(0.1875));
+    assert_eq!(anytime.accuracy_after_switch.mean, Some(0.3125));
+    assert!(comparison.rows[2].anytime.is_none());
+    let text = markdown(&comparison);
+    let header = "| learning acc | anytime acc | worst case | stability gap | seconds |";
+    assert!(text.contains(header), "{text}");
+    assert!(text.contains("| 75.00 ± 0.00 | 37.50 ± 0.00 | 18.75 ± 8.84 | 1.5"), "{text}");
+    assert!(text.contains("| 90.00 | - | - | - | 1.5 | 1.0 | 50 MiB |"), "{text}");
+    assert!(text.contains("in the first 100 steps after a switch."), "{text}");
+    // One side without them: no pair.
+    assert!(comparison.pairs.iter().all(|pair| pair.metric != "stability_gap"));
+    let other = RunRecord { plan: plan("b/y", 0), ..scored_between(0, 0.0, None) };
+    let comparison = Comparison::of(&[records[0].clone(), other]);
+    let pair = comparison.pairs.iter().find(|pair| pair.metric == "stability_gap").unwrap();
+    assert_eq!(pair.difference.mean, Some(0.25));
+}
+
+#[test]
+fn a_snapshot_that_could_not_be_scored_is_told() {
+    let fault = Fault {
+        step: Some(40),
+        call: "load".into(),
+        kind: "error".into(),
+        message: "no\nway".into(),
+        ..Fault::default()
+    };
+    let comparison = Comparison::of(&[scored_between(4, 0.5, Some(fault))]);
+    let expected = "a/x: its accuracies between boundaries end before step 40 of seed 4, whose \
+                    snapshot could not be scored: error in load: no way";
+    assert_eq!(comparison.warnings, [expected]);
 }
 
 #[test]

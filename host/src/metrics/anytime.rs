@@ -66,10 +66,10 @@ impl AccuracyCurve {
     }
 }
 
-/// Mean over the points of the grid of `(1/k(t)) sum_{j<=k(t)} A_j(t)`: what one may count on at any
-/// time. Undefined without a point, and where an accuracy is missing.
-/// Source: average anytime accuracy, Caccia et al. 2022, "New Insights on Reducing Abrupt
-/// Representation Change in Online Continual Learning", with one point every so many steps.
+/// Mean over the points of the grid of `(1/k(t)) sum_{j<=k(t)} A_j(t)`: what one may count on at
+/// any time. Undefined without a point, and where an accuracy is missing. Source: average anytime
+/// accuracy, Caccia et al. 2022, "New Insights on Reducing Abrupt Representation Change in Online
+/// Continual Learning", with one point every so many steps.
 pub fn average_anytime_accuracy(curve: &AccuracyCurve) -> Option<f64> {
     if !curve.is_whole() || curve.every == 0 {
         return None;

@@ -170,6 +170,7 @@ pub fn plans_on(
             format: RunPlan::FORMAT,
             method: found.manifest.id.clone(),
             arm: None,
+            equal_compute: None,
             plugin: plugin_file(&found),
             config: config.clone(),
             preset: preset.map(|preset| preset_used(preset, &setup.preset)),

@@ -3,7 +3,7 @@
 
 use super::{ReportRun, Section};
 use crate::compare::RunRecord;
-use crate::run::{Metrics, ScenarioSummary, Summary, ViewSummary, memory_text};
+use crate::run::{Anytime, Metrics, ScenarioSummary, Summary, ViewSummary, memory_text};
 
 const HEADER: [&str; 13] = [
     "benchmark",
@@ -33,14 +33,17 @@ struct Place {
 }
 
 /// A line per number: metrics, the accuracy matrix (`after` is the experience or step after which,
-/// or `initial`; `experience` the one tested), and what the run took. Each run comes once.
+/// or `initial`; `experience` the one tested), accuracies between boundaries (`anytime_accuracy`,
+/// `after` is the step), and what the run took. Each run comes once.
 pub fn csv(sections: &[Section]) -> String {
     let mut text = line(HEADER);
     let mut seen = std::collections::BTreeSet::new();
     for section in sections {
-        for ReportRun { folder, record, .. } in &section.runs {
+        for ReportRun { folder, record, anytime, .. } in &section.runs {
             if seen.insert(folder) {
-                run(record, &mut |place, value| text += &row(record, place, value));
+                let mut say = |place, value| text += &row(record, place, value);
+                run(record, &mut say);
+                anytime.iter().for_each(|anytime| between(anytime, &mut say));
             }
         }
     }
@@ -87,6 +90,7 @@ fn run(record: &RunRecord, say: &mut dyn FnMut(Place, f64)) {
         };
         whole("seconds", resources.seconds);
         whole("cpu_seconds", resources.cpu_seconds);
+        resources.learner_cpu_seconds.iter().for_each(|s| whole("learner_cpu_seconds", *s));
         if let Some(bytes) = resources.peak_pss_bytes {
             whole("peak_pss_bytes", bytes as f64);
         }
@@ -128,6 +132,26 @@ fn scenario(
                 let (metric, experience) = ("accuracy".into(), experience.to_string());
                 let after = after.clone();
                 say(Place { metric, after, experience, ..of_view.clone() }, *value);
+            }
+        }
+    }
+}
+
+/// Accuracies between boundaries.
+fn between(anytime: &Anytime, say: &mut dyn FnMut(Place, f64)) {
+    for curve in &anytime.curves {
+        for (step, row) in anytime.steps.iter().zip(anytime.accuracies(curve)) {
+            for (experience, value) in row.iter().enumerate() {
+                let Some(value) = value else { continue };
+                let place = Place {
+                    view: curve.view.clone(),
+                    scenario: curve.scenario.clone(),
+                    metric: "anytime_accuracy".into(),
+                    after: step.to_string(),
+                    experience: experience.to_string(),
+                    ..Place::default()
+                };
+                say(place, *value);
             }
         }
     }

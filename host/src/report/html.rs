@@ -6,8 +6,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as page};
 use super::charts::{Chart, charts};
 use super::{Report, ReportRun, Section};
 use crate::compare::{
-    self, Comparison, Names, Row, failure_sentences, interval, mark_legend, pair_sentences,
-    plus_minus, points, printable, ranking_sentences,
+    self, AnytimeSpread, Comparison, Names, Row, anytime_legend, failure_sentences, interval,
+    mark_legend, pair_sentences, plus_minus, points, printable, ranking_sentences,
 };
 use crate::run::{MemorySize, Outcome, Resources, RunPlan, Summary, memory_text};
 use crate::stats::Spread;
@@ -89,9 +89,18 @@ fn part(section: &Section) -> Markup {
     }
 }
 
+/// Columns about scores between boundaries.
+const ANYTIME_COLUMNS: [(&str, fn(&AnytimeSpread) -> Spread); 5] = [
+    ("anytime acc", |anytime| anytime.average_anytime_accuracy),
+    ("min acc", |anytime| anytime.minimum_accuracy),
+    ("worst case", |anytime| anytime.worst_case_accuracy),
+    ("acc after switch", |anytime| anytime.accuracy_after_switch),
+    ("stability gap", |anytime| anytime.stability_gap),
+];
+
 fn comparison_table(comparison: &Comparison) -> Markup {
     let names = Names::of(comparison);
-    let columns = [
+    let mut columns = vec![
         "method",
         "view",
         "scenario",
@@ -103,6 +112,10 @@ fn comparison_table(comparison: &Comparison) -> Markup {
         "backward transfer",
         "learning accuracy",
     ];
+    let legend = anytime_legend(comparison);
+    if legend.is_some() {
+        columns.extend(ANYTIME_COLUMNS.map(|(name, _)| name));
+    }
     page! {
         div.scroll { table {
             thead { tr { @for column in columns { th { (column) } } } }
@@ -122,9 +135,13 @@ fn comparison_table(comparison: &Comparison) -> Markup {
                     td { (in_percent(row.forgetting_from_peak)) }
                     td { (in_percent(row.backward_transfer)) }
                     td { (in_percent(row.learning_accuracy)) }
+                    @if legend.is_some() { @for (_, get) in ANYTIME_COLUMNS {
+                        td { (in_percent(row.anytime.as_ref().map(get).unwrap_or_default())) }
+                    } }
                 }
             } }
         } }
+        @if let Some(legend) = &legend { p.note { (legend) } }
         @if let Some(legend) = mark_legend(comparison) { p { (legend) } }
     }
 }
@@ -197,6 +214,8 @@ fn resource_table(section: &Section) -> Markup {
         "peak memory, MiB",
         "seconds",
         "CPU seconds",
+        "learner, CPU seconds",
+        "per step, CPU ms",
         "steps/s",
     ];
     page! { div.scroll { table {
@@ -218,10 +237,22 @@ fn resource_table(section: &Section) -> Markup {
                 td { (over(&|_, r| r.peak_pss_bytes.map(|b| b as f64 / 1048576.0), 0)) }
                 td { (over(&|_, r| Some(r.seconds), 1)) }
                 td { (over(&|_, r| Some(r.cpu_seconds), 1)) }
+                td { (over(&|_, r| r.learner_cpu_seconds, 2)) }
+                td { (over(&|s, r| per_step_ms(s, r), 3)) }
                 td { (over(&|_, r| steps_per_second(r), 0)) }
             } }
         } }
-    } } }
+    } }
+    p.note {
+        "Compute is the CPU time of the learner's process in training, as the host measures it: \
+         without saving, scoring and the host's own work. Only runs on one kind of machine compare."
+    } }
+}
+
+/// CPU time of the learner per step.
+fn per_step_ms(summary: &Summary, resources: &Resources) -> Option<f64> {
+    let seconds = resources.learner_cpu_seconds.filter(|_| summary.steps > 0)?;
+    Some(1e3 * seconds / summary.steps as f64)
 }
 
 fn memory(runs: &[(&RunPlan, &Summary, &Resources)]) -> String {

@@ -12,12 +12,13 @@ pub fn json(sections: &[Section]) -> String {
 }
 
 fn section(section: &Section) -> Value {
-    let run = |ReportRun { folder, record, .. }: &ReportRun| {
+    let run = |ReportRun { folder, record, anytime, .. }: &ReportRun| {
         json!({
             "folder": folder,
             "plan": record.plan,
             "summary": record.summary,
             "resources": record.resources,
+            "anytime": anytime,
         })
     };
     json!({

@@ -2,7 +2,7 @@
 //! view, and a pair of columns per scenario.
 
 use super::Section;
-use crate::compare::{Names, Row, fixed};
+use crate::compare::{AnytimeSpread, Names, Row, fixed};
 use crate::stats::Spread;
 
 /// One table per section. The best methods that cannot be separated are bold.
@@ -25,10 +25,12 @@ fn table(section: &Section) -> String {
     // Ran outside the sandbox; the caption says so.
     let marked = |method: &str| shown.iter().any(|r| r.method == method && r.is_marked());
     let mark = |method: &str| if marked(method) { "$^\\dagger$" } else { "" };
+    let anytime = shown.iter().any(|row| row.anytime.is_some());
+    let columns = if anytime { 4 } else { 2 };
     let line = |method: &&str| {
         let cells = scenarios.iter().flat_map(|scenario| {
             let row = shown.iter().find(|r| r.method == **method && r.scenario == *scenario);
-            cells(section, row.copied())
+            cells(section, row.copied(), anytime)
         });
         let cells: Vec<String> =
             std::iter::once(escaped(names.short(method)) + mark(method)).chain(cells).collect();
@@ -42,16 +44,23 @@ fn table(section: &Section) -> String {
          \\toprule\n{}  \\midrule\n{body}{rule}{bounds}  \\bottomrule\n  \\end{{tabular}}\n\
          \\end{{table}}\n",
         caption(section, &shown),
-        "rr".repeat(scenarios.len()),
-        header(&scenarios),
+        "r".repeat(columns * scenarios.len()),
+        header(&scenarios, columns),
     )
 }
 
-fn header(scenarios: &[&str]) -> String {
-    let spans = scenarios.iter().map(|s| format!(" & \\multicolumn{{2}}{{c}}{{{}}}", escaped(s)));
+/// Scenarios over so many columns each.
+fn header(scenarios: &[&str], columns: usize) -> String {
+    let span = |s: &&str| format!(" & \\multicolumn{{{columns}}}{{c}}{{{}}}", escaped(s));
+    let spans = scenarios.iter().map(span);
+    let first = |index: usize| columns * index + 2;
     let rules = (0..scenarios.len())
-        .map(|index| format!("\\cmidrule(lr){{{}-{}}}", 2 * index + 2, 2 * index + 3));
-    let columns = scenarios.iter().map(|_| " & accuracy & forgetting");
+        .map(|index| format!("\\cmidrule(lr){{{}-{}}}", first(index), first(index) + columns - 1));
+    let names = match columns {
+        2 => " & accuracy & forgetting",
+        _ => " & accuracy & forgetting & worst case & stability gap",
+    };
+    let columns = scenarios.iter().map(|_| names);
     format!(
         "  {} \\\\\n  {}\n  Method{} \\\\\n",
         spans.collect::<String>(),
@@ -60,16 +69,25 @@ fn header(scenarios: &[&str]) -> String {
     )
 }
 
-fn cells(section: &Section, row: Option<&Row>) -> [String; 2] {
-    let Some(row) = row else { return ["--".into(), "--".into()] };
+/// Two cells, or four where there are scores between boundaries.
+fn cells(section: &Section, row: Option<&Row>, anytime: bool) -> Vec<String> {
+    let none = || "--".to_owned();
+    let Some(row) = row else { return vec![none(); if anytime { 4 } else { 2 }] };
     let best = is_best(section, row);
     let accuracy = plus_minus(row.average_accuracy);
     let accuracy = if best { format!("$\\mathbf{{{accuracy}}}$") } else { format!("${accuracy}$") };
-    let forgetting = match row.forgetting_from_peak.mean {
-        None => "--".into(),
-        Some(_) => format!("${}$", plus_minus(row.forgetting_from_peak)),
+    let cell = |spread: Spread| match spread.mean {
+        None => none(),
+        Some(_) => format!("${}$", plus_minus(spread)),
     };
-    [accuracy, forgetting]
+    let mut cells = vec![accuracy, cell(row.forgetting_from_peak)];
+    if anytime {
+        let of = |get: fn(&AnytimeSpread) -> Spread| {
+            row.anytime.as_ref().map_or_else(none, |a| cell(get(a)))
+        };
+        cells.extend([of(|a| a.worst_case_accuracy), of(|a| a.stability_gap)]);
+    }
+    cells
 }
 
 /// Whether nothing separates a learner from the best one; upper bounds do not compete.

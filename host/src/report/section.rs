@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::compare::{Comparison, MethodRuns, RunRecord, by_method};
-use crate::run::{Event, MemorySize, RunError, RunFolder, find, memory_text};
+use crate::run::{Anytime, Event, MemorySize, RunError, RunFolder, find, memory_text};
 
 /// One run and where it lies.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct ReportRun {
     pub folder: PathBuf,
     pub record: RunRecord,
     pub events: Vec<Event>,
+    /// Scores between boundaries, where there are some.
+    pub anytime: Option<Anytime>,
 }
 
 /// Runs that are compared with each other.
@@ -69,8 +71,8 @@ impl ReportRun {
     pub fn read(path: &Path) -> Result<(ReportRun, Option<RunError>), RunError> {
         let folder = RunFolder::open(path)?;
         let record = RunRecord::read(&folder)?;
-        let (events, damage) = folder.whole_events()?;
-        Ok((ReportRun { folder: path.to_owned(), record, events }, damage))
+        let ((events, damage), anytime) = (folder.whole_events()?, folder.anytime()?);
+        Ok((ReportRun { folder: path.to_owned(), record, events, anytime }, damage))
     }
 }
 

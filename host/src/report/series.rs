@@ -90,7 +90,7 @@ fn mean(values: &[Option<f64>]) -> Option<f64> {
 }
 
 /// Runs side by side, place by place, in order.
-fn points(curves: impl Iterator<Item = Vec<(u64, f64)>>) -> Vec<Point> {
+pub fn points(curves: impl Iterator<Item = Vec<(u64, f64)>>) -> Vec<Point> {
     let mut places: std::collections::BTreeMap<u64, Vec<f64>> = Default::default();
     for (at, value) in curves.flatten() {
         places.entry(at).or_default().push(value);

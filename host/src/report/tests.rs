@@ -8,13 +8,14 @@ use super::charts::charts;
 use super::*;
 use crate::compare::RunRecord;
 use crate::compare::tests::{example, failed, finished, view};
-use crate::run::{MemorySize, Outcome};
+use crate::run::{Anytime, AnytimeCurve, AnytimeSummary, MemorySize, Outcome};
 
 fn runs(records: Vec<RunRecord>) -> Vec<ReportRun> {
     let run = |(number, record): (usize, RunRecord)| ReportRun {
         folder: PathBuf::from(format!("runs/{number}")),
         record,
         events: Vec::new(),
+        anytime: None,
     };
     records.into_iter().enumerate().map(run).collect()
 }
@@ -159,6 +160,69 @@ fn the_document_holds_comparison_and_runs() {
     assert_eq!(section["runs"].as_array().unwrap().len(), 8);
     assert_eq!(section["comparison"]["rows"][2]["method"], "perdura/cls-er");
     assert_eq!(section["runs"][0]["plan"]["method"], "lab/broken");
+}
+
+/// Two experiences that end after 15 and 30 steps, scored every 10.
+fn scored_between() -> Report {
+    let mut records = vec![finished("a/x", 4, vec![view("main", 0.5)])];
+    let summary = records[0].summary.as_mut().unwrap();
+    summary.anytime = Some(AnytimeSummary { every: 10, points: 2, fault: None });
+    summary.views[0].scenarios.truncate(1);
+    let scores = &mut summary.views[0].scenarios[0];
+    scores.scenario = "class-il".into();
+    scores.matrix = vec![vec![Some(1.0), Some(0.0)], vec![Some(0.5), Some(0.75)]];
+    scores.metrics.worst_case_accuracy = Some(0.5);
+    scores.metrics.stability_gap = Some(0.75);
+    let mut runs = runs(records);
+    let (view, scenario) = ("main".into(), "class-il".into());
+    let right = vec![vec![Some(2), None], vec![Some(1), Some(2)]];
+    runs[0].anytime = Some(Anytime {
+        every: 10,
+        ends: vec![15, 30],
+        samples: vec![4, 4],
+        steps: vec![10, 20],
+        curves: vec![AnytimeCurve { view, scenario, right }],
+    });
+    Report { sections: Section::all(runs), unread: Vec::new(), damaged: Vec::new() }
+}
+
+#[test]
+fn scores_between_boundaries_are_drawn_and_written() {
+    let report = scored_between();
+    let charts = charts(&report.sections[0]);
+    let values = |title: &str| {
+        let chart = charts.iter().find(|chart| chart.title == title).expect(title);
+        let data = chart.spec.pointer("/data/values").unwrap().as_array().unwrap().clone();
+        let pair = |datum: &serde_json::Value| {
+            (datum["at"].as_u64().unwrap(), datum["mean"].as_f64().unwrap())
+        };
+        (data.iter().map(pair).collect::<Vec<_>>(), chart.spec["layer"][0]["data"].clone())
+    };
+    let (begun, ends) = values("Accuracy by step, class-il");
+    // 2/4; row 1; (1/4 + 2/4)/2; row (0.5 + 0.75)/2.
+    assert_eq!(begun, [(10, 50.0), (15, 100.0), (20, 37.5), (30, 62.5)]);
+    assert_eq!(ends, serde_json::json!({ "values": [{ "at": 15 }, { "at": 30 }] }));
+    let (first, _) = values("Accuracy on the first experience by step, class-il");
+    assert_eq!(first, [(10, 50.0), (15, 100.0), (20, 25.0), (30, 50.0)]);
+
+    let text = write(&report, ReportFormat::Csv);
+    for line in [
+        "main,,class-il,anytime_accuracy,10,0,0.5",
+        "main,,class-il,anytime_accuracy,20,1,0.5",
+        "main,nothing,class-il,stability_gap,,,0.75",
+        ",,,learner_cpu_seconds,,,1",
+    ] {
+        assert!(text.lines().any(|found| found.ends_with(line)), "{line}\n{text}");
+    }
+    let text = write(&report, ReportFormat::Latex);
+    assert!(text.contains("accuracy & forgetting & worst case & stability gap"), "{text}");
+    assert!(text.contains("\\cmidrule(lr){2-5}") && text.contains("& $50.00$ & $75.00$"), "{text}");
+    let text = write(&report, ReportFormat::Json);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["sections"][0]["runs"][0]["anytime"]["curves"][0]["right"][1][1], 2);
+    let page = write(&report, ReportFormat::Html);
+    assert!(page.contains("<th>stability gap</th>") && page.contains("<td>75.00</td>"));
+    assert!(page.contains("learner, CPU seconds"));
 }
 
 #[test]

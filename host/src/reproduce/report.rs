@@ -160,6 +160,8 @@ mod tests {
             learning_accuracy: none,
             seconds: none,
             cpu_seconds: none,
+            learner_cpu_seconds: none,
+            anytime: None,
             peak_pss_bytes: none,
             tier: None,
             grouping: None,

@@ -14,6 +14,7 @@
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Serialize;
 
 use super::predictions::{bytes, check_view, column};
 use super::{RunError, files};
@@ -22,7 +23,7 @@ use super::{RunError, files};
 const ABSENT: u32 = u32::MAX;
 
 /// What was scored while training went on.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Serialize, Clone, Debug, Default, PartialEq)]
 pub struct Anytime {
     /// Steps between two points.
     pub every: u64,
@@ -36,7 +37,7 @@ pub struct Anytime {
 }
 
 /// Right answers of one view in one scenario.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Serialize, Clone, Debug, PartialEq)]
 pub struct AnytimeCurve {
     pub view: String,
     pub scenario: String,

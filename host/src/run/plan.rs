@@ -21,6 +21,9 @@ pub struct RunPlan {
     /// Name of these settings in a comparison of several settings of one method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
+    /// The arm whose compute this one is to have: `stream.epochs` was chosen for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equal_compute: Option<String>,
     pub plugin: PluginFile,
     /// Hyper-parameters, complete.
     pub config: serde_json::Value,

@@ -21,6 +21,10 @@ pub struct Resources {
     pub seconds: f64,
     /// Of all processes of the run.
     pub cpu_seconds: f64,
+    /// Of the learner's process while it was trained: steps and boundaries, not saving and scoring. `None`
+    /// in the tier `in-process`, where it has none of its own.
+    #[serde(default)]
+    pub learner_cpu_seconds: Option<f64>,
     /// Largest proportional set size of the run's processes together that was seen: once a second,
     /// and while an instance is scored. `None` where not measured.
     pub peak_pss_bytes: Option<u64>,

@@ -11,6 +11,7 @@ pub fn plan(method: &str, seed: u64) -> RunPlan {
         format: RunPlan::FORMAT,
         method: method.into(),
         arm: None,
+        equal_compute: None,
         plugin: PluginFile {
             version: "0.1.0".into(),
             sha256: "ab".repeat(32),

@@ -24,8 +24,8 @@ impl StreamFacts {
     }
 }
 
-/// Scenarios in which a view is scored: a view that needs nothing gives Class-IL and, by masking the logits
-/// of other experiences, Task-IL from the same run.
+/// Scenarios in which a view is scored: a view that needs nothing gives Class-IL and, by masking
+/// the logits of other experiences, Task-IL from the same run.
 pub fn scenarios_of(benchmark: &Benchmark, view: &View) -> Vec<Scenario> {
     match (benchmark.scenario, view.needs) {
         (_, ViewNeeds::TaskLabel) => vec![Scenario::TaskIl],
@@ -55,7 +55,8 @@ fn counts(p: &Predictions, scenario: Scenario, experiences: usize) -> (Vec<u32>,
     (right, total)
 }
 
-/// Share of right predictions per experience, by sample counts; `None` where there is no prediction.
+/// Share of right predictions per experience, by sample counts; `None` where there is no
+/// prediction.
 pub fn accuracy_row(predictions: &Predictions, scenario: Scenario, experiences: usize) -> Row {
     let (right, total) = counts(predictions, scenario, experiences);
     let share =
@@ -73,8 +74,8 @@ pub fn right_row(
     right.into_iter().zip(total).map(|(right, total)| (total > 0).then_some(right)).collect()
 }
 
-/// The points between boundaries and the rows of the matrix as one curve; `None` where there is no such
-/// curve.
+/// The points between boundaries and the rows of the matrix as one curve; `None` where there is no
+/// such curve.
 pub fn curve_of(
     anytime: &Anytime,
     (view, scenario): (&str, &str),

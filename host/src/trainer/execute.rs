@@ -216,6 +216,7 @@ impl Run<'_> {
         let mut desk = Desk::new(world, Box::new(log_record));
         let from = checkpoint.map(|checkpoint| (checkpoint, waiting));
         let trained = train(port.as_mut(), &mut desk, (recorder, ledger), from);
+        recorder.compute.pause();
         let interrupted = matches!(trained, Err(Stop::Interrupted));
         // A learner that failed leaves snapshots behind: they are scored as if it had not.
         if interrupted || !recorder.settle(ledger) {
@@ -265,6 +266,7 @@ fn train(
     from: Option<(Taken, BTreeMap<u64, Vec<u8>>)>,
 ) -> Result<(), Stop> {
     let Some((mut checkpoint, waiting)) = from else {
+        recorder.training_begins(port);
         return Trainer::new(port, desk, recorder, ledger).train();
     };
     let loaded = load(port, checkpoint.state());
@@ -272,6 +274,7 @@ fn train(
     recorder.restore(results, (standing.place.step, waiting), ledger)?;
     recorder.keep_partial(&desk.world);
     loaded.map_err(|fault| stored_fault(None, fault))?;
+    recorder.training_begins(port);
     Trainer::new(port, desk, recorder, ledger).go_on(standing)
 }
 

@@ -7,6 +7,7 @@
 //! point:   here the run can be left and taken up; views are scored where that is due
 //! ```
 
+mod compute;
 mod declaration;
 mod execute;
 mod growth;

@@ -57,8 +57,9 @@ impl Opener {
         }
     }
 
-    /// The file in this process. What is not the learner in training has statics of its own, from a file of
-    /// its own; those that are scored beside it share one, because a file is never closed again.
+    /// The file in this process. What is not the learner in training has statics of its own, from a
+    /// file of its own; those that are scored beside it share one, because a file is never closed
+    /// again.
     fn root(&mut self) -> Result<PluginRootRef, LoadError> {
         if let Some(root) = self.root {
             return Ok(root);

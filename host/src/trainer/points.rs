@@ -11,14 +11,16 @@ use super::standing::Point;
 use super::{Desk, fault_of, stored_fault};
 use crate::run::{After, EventKind, Fault, RunError};
 use crate::score::{Around, ScoreFault};
-use crate::worker::{LearnerPort, Tier};
+use crate::worker::LearnerPort;
 
 impl Recorder {
     /// Has the learner save its state into `desk.saved`.
-    pub fn save(port: &mut dyn LearnerPort, desk: &mut Desk) -> Result<(), Box<Fault>> {
+    pub fn save(&mut self, port: &mut dyn LearnerPort, desk: &mut Desk) -> Result<(), Box<Fault>> {
         desk.saved.clear();
         let mut reply = MessageBuf::new();
+        self.compute.pause();
         let saved = port.call(Op::SAVE, &MessageBuf::new(), desk, &mut reply);
+        self.compute.go_on();
         saved.map_err(|fault| fault_of(&desk.world, Op::SAVE, fault))
     }
 
@@ -40,7 +42,7 @@ impl Recorder {
         let written = match (opened, learner) {
             (Ok(writer), Some(port)) => {
                 desk.checkpoint = Some(writer);
-                let saved = Self::save(port, desk);
+                let saved = self.save(port, desk);
                 let writer = desk.checkpoint.take().expect("put there above");
                 saved?;
                 self.keeper.finish(writer, at, begun)
@@ -98,7 +100,6 @@ impl Recorder {
     pub fn score(
         &mut self,
         after: After,
-        port: &mut dyn LearnerPort,
         desk: &mut Desk,
         ledger: &mut Ledger,
     ) -> Result<bool, Box<Fault>> {
@@ -114,9 +115,6 @@ impl Recorder {
         let (scorer, mut opener) = self.scoring.take().expect("views are declared before training");
         let scored = {
             let mut open = |create: &_| opener.open(create);
-            if port.tier() != Tier::InProcess {
-                self.worker = port.usage().map(|usage| usage.pid);
-            }
             let mut look = |scored: &dyn LearnerPort| self.watch_memory(Some(scored));
             let (open, look) = (&mut open, &mut look);
             let around = Around { open, look, interrupt: &interrupt, ledger: &mut *ledger };

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::compute::Compute;
 use super::growth::Growth;
 use super::keeper::Keeper;
 use super::ledger::{Activity, Ledger};
@@ -72,6 +73,8 @@ pub struct Recorder {
     resumed: u32,
     /// Process of the learner, where it has one of its own.
     pub(super) worker: Option<u32>,
+    /// Of the learner that is trained.
+    pub(super) compute: Compute,
     /// When memory was last looked at.
     looked: Instant,
 }
@@ -109,6 +112,7 @@ impl Recorder {
             first_step: 0,
             resumed: 0,
             worker: None,
+            compute: Compute::default(),
             looked: Instant::now(),
         }
     }
@@ -187,6 +191,7 @@ impl Recorder {
         (self.started, self.cpu_seconds_before) = (results.started, results.cpu_seconds);
         (self.first_step, self.resumed) = (step, results.resumed + 1);
         ledger.add(&results.ledger);
+        self.compute.add(results.learner_cpu_seconds);
         if let (Some(snapshots), Some(so_far)) = (&mut self.snapshots, results.anytime) {
             snapshots.restore(so_far, waiting);
         }
@@ -205,6 +210,7 @@ impl Recorder {
             peak_pss_bytes: self.peak_pss_bytes,
             spent: self.lines.spent(),
             cpu_seconds: self.cpu_seconds(),
+            learner_cpu_seconds: self.compute.seconds(),
             ledger: ledger.clone(),
             started: self.started.clone(),
             resumed: self.resumed,
@@ -215,6 +221,13 @@ impl Recorder {
 
     fn cpu_seconds(&self) -> f64 {
         self.cpu_seconds_before + cpu_seconds_with_children()
+    }
+
+    /// The learner is trained from now on. One in this process has no count of its own.
+    pub fn training_begins(&mut self, port: &dyn LearnerPort) {
+        let own = port.tier() != Tier::InProcess;
+        self.worker = own.then(|| port.usage().map(|usage| usage.pid)).flatten();
+        self.compute.begin(self.worker);
     }
 
     /// The learner is done, or has failed. `state` is what it saved at the end of the stream.
@@ -251,6 +264,7 @@ impl Recorder {
             format: Resources::FORMAT,
             seconds,
             cpu_seconds: self.cpu_seconds(),
+            learner_cpu_seconds: self.compute.seconds(),
             peak_pss_bytes: self.peak_pss_bytes,
             tier: self.tier.name().into(),
             machine: Machine::here(),
@@ -393,7 +407,7 @@ impl Observer for Recorder {
         let wanted = self.snapshots.as_ref().is_some_and(Snapshots::wanted);
         let snapshot = point.score == Score::Snapshot && wanted && !leave;
         if row.is_some() || snapshot {
-            ledger.time(Activity::Save, || Self::save(port, desk))?;
+            ledger.time(Activity::Save, || self.save(port, desk))?;
         }
         if self.keeper.is_due(point.stage, step) {
             match row.is_some() || snapshot {
@@ -412,7 +426,7 @@ impl Observer for Recorder {
         // Nothing comes behind the end of the stream at which snapshots could be kept.
         let at_end = after == After::Experience(self.benchmark.experiences.len() - 1);
         let settled = !at_end || self.settle(ledger);
-        if !(settled && self.score(after, port, desk, ledger)?) {
+        if !(settled && self.score(after, desk, ledger)?) {
             if self.keeper.is_due(point.stage, step) {
                 self.keep(point, None, desk, ledger)?;
             }

@@ -27,6 +27,7 @@ pub struct Results {
     /// Spent by all processes of the run so far.
     pub spent: Duration,
     pub cpu_seconds: f64,
+    pub learner_cpu_seconds: Option<f64>,
     pub ledger: Ledger,
     /// When the first of them began.
     pub started: String,

@@ -1,6 +1,6 @@
-//! Scores snapshots of the learner while training goes on: a queue, and a few threads ("lanes") that
-//! have one throw-away instance at a time each. What comes out depends on the snapshots alone, not on
-//! when a lane came to one; nothing flows back to the learner.
+//! Scores snapshots of the learner while training goes on: a queue, and a few threads ("lanes")
+//! that have one throw-away instance at a time each. What comes out depends on the snapshots alone,
+//! not on when a lane came to one; nothing flows back to the learner.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use crate::score::{Around, Moment, ScoreFault, Scorer, right_row};
 use crate::stream::Scenario;
 use crate::worker::{LearnerPort, Tier};
 
-/// Snapshots that wait while all lanes are busy: enough that none of them idles, and no more, because each is
-/// a whole state in memory.
+/// Snapshots that wait while all lanes are busy: enough that none of them idles, and no more,
+/// because each is a whole state in memory.
 const WAITING_MAX: usize = 1;
 /// How often it is looked whether the run is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -115,8 +115,9 @@ impl Snapshots {
         self.so_far.ends.push(step);
     }
 
-    /// Has a state scored that was saved after `step` steps, in this experience. Waits for a place where too
-    /// many are on their way. In a run that is to end, the state is only kept for the checkpoint.
+    /// Has a state scored that was saved after `step` steps, in this experience. Waits for a place
+    /// where too many are on their way. In a run that is to end, the state is only kept for the
+    /// checkpoint.
     pub fn submit(&mut self, step: u64, experience: usize, state: Vec<u8>) -> Vec<Fresh> {
         let most = self.exam.workers.len() + WAITING_MAX;
         let mut fresh = Vec::new();
@@ -285,8 +286,8 @@ impl Lanes {
 }
 
 impl Drop for Lanes {
-    /// Waits for instances that are still there, so that their processes and folders go with them: in a run
-    /// that is to end, until their next answer.
+    /// Waits for instances that are still there, so that their processes and folders go with them:
+    /// in a run that is to end, until their next answer.
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {

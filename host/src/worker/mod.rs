@@ -40,4 +40,4 @@ pub use port::{HostServices, LearnerPort, NoServices, Tier};
 pub use process::{Deadlines, WorkerPort};
 pub use serve::{HOST_VARIABLE, end_with_host, run, serve};
 pub use spawn::{SpawnOptions, describe, open, spawn};
-pub use usage::Usage;
+pub use usage::{Usage, cpu_seconds_of};

@@ -30,6 +30,11 @@ impl Usage {
     }
 }
 
+/// User and system time of all threads of a living process, in steps of 10 ms; `None` where it is gone.
+pub fn cpu_seconds_of(pid: u32) -> Option<f64> {
+    cpu_seconds(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
 /// Fields 14 and 15 of `/proc/pid/stat`. The name in field 2 may hold spaces and brackets.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);

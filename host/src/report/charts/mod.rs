@@ -2,6 +2,7 @@
 //! or dark come from the page (`assets/page.js`), so that one method has one colour everywhere.
 
 mod accuracy;
+mod anytime;
 mod confusion;
 mod cost;
 mod growth;
@@ -31,6 +32,7 @@ pub fn charts(section: &Section) -> Vec<Chart> {
     let mut charts = Vec::new();
     for scenario in drawing.scenarios() {
         charts.extend(accuracy::charts(&drawing, &scenario));
+        charts.extend(anytime::charts(&drawing, &scenario));
     }
     charts.extend(confusion::charts(&drawing));
     charts.extend(growth::charts(&drawing));
