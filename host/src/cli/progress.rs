@@ -41,7 +41,9 @@ impl Job {
                 format!("{name}: done ({counted}): {scores}{took}")
             }
             Ended::Outcome(Outcome::Failed(fault)) => {
-                format!("{name}: failed in {}: {}: {}", fault.call, fault.kind, fault.message)
+                let message = Some(&fault.message).filter(|message| !message.is_empty());
+                let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+                format!("{name}: failed in {}: {}{message}", fault.call, fault.kind)
             }
             Ended::Interrupted => format!("{name}: interrupted"),
         }

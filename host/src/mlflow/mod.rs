@@ -148,8 +148,9 @@ impl Mlflow {
         let untold = self.shared.farewell(self.farewell);
         let mut notes = self.notes();
         if untold > 0 {
+            let runs = if untold == 1 { "a run".into() } else { format!("{untold} runs") };
             notes.push(format!(
-                "MLflow at {} was not told all of {untold} runs; their folders hold everything",
+                "MLflow at {} was not told everything of {runs}; it lies in the folders of results",
                 self.uri
             ));
         }

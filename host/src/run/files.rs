@@ -19,6 +19,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     put(temporary(path, bytes)?, path)
 }
 
+/// The same without waiting for the disk: readers see the old content or the new one, but when the
+/// machine itself stops a part may be lost.
+pub fn write_soon(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let mut file = create_for(path)?;
+    file.write_all(bytes).map_err(RunError::io("write", path))?;
+    file.persist(path).map(drop).map_err(|error| RunError::io("write", path)(error.error))
+}
+
 /// Gives a file of [`create_for`] its name, once all of it is on the disk.
 pub fn put(file: NamedTempFile, path: &Path) -> Result<(), RunError> {
     file.as_file().sync_all().map_err(RunError::io("write", path))?;
@@ -102,6 +110,8 @@ mod tests {
         write(&path, b"one").unwrap();
         write(&path, b"two").unwrap();
         assert_eq!(read(&path).unwrap(), b"two");
+        write_soon(&path, b"three").unwrap();
+        assert_eq!(read(&path).unwrap(), b"three");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

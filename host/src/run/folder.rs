@@ -243,9 +243,10 @@ impl RunFolder {
         remove(&self.path.join(PARTIAL))
     }
 
-    /// Writes down what a run that goes on has brought so far, for the case that its process dies.
+    /// Writes down what a run that goes on has brought so far, for the case that its process dies. That
+    /// the machine may, too, is what predictions and checkpoints are for.
     pub fn write_partial(&self, summary: &Summary) -> Result<(), RunError> {
-        files::write(&self.path.join(PARTIAL), files::json_text(summary).as_bytes())
+        files::write_soon(&self.path.join(PARTIAL), files::json_text(summary).as_bytes())
     }
 
     /// What a run without a summary has brought so far; its outcome is [`Fault::unfinished`]. `None`
