@@ -25,7 +25,7 @@ fn a_stream_without_boundaries_is_scored_at_fixed_steps() {
     let line = "run nearest-mean --benchmark digits-360 --batch 16 --score-every 30 --out out";
     let answer = sandbox.line(line).expect(0);
     assert!(answer.out.contains("task-free"), "{}", answer.out);
-    assert!(answer.err.contains("after step 30: main task-free"), "{}", answer.err);
+    assert!(answer.err.contains(": step 30/81: task-free "), "{}", answer.err);
     let run = RunResult::only_below(&sandbox.path("work/out"));
     let steps = run.summary.scored_after_steps.clone().expect("scored at steps");
     let (last, before) = steps.split_last().expect("not empty");
