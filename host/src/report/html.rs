@@ -4,6 +4,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html as page};
 
 use super::charts::{Chart, charts};
+use super::ledger::ledger_table;
 use super::{Report, ReportRun, Section};
 use crate::compare::{
     self, AnytimeSpread, Comparison, Names, Row, anytime_legend, failure_sentences, interval,
@@ -82,6 +83,8 @@ fn part(section: &Section) -> Markup {
         (pair_table(comparison))
         h3 { "Resources" }
         (resource_table(section))
+        h3 { "Where the time went" }
+        (ledger_table(section))
         h3 { "Failures" }
         (failures(section))
         h3 { "Runs and their plans" }

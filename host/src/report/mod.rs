@@ -12,6 +12,7 @@ mod event_file;
 mod html;
 mod json;
 mod latex;
+mod ledger;
 mod section;
 mod series;
 

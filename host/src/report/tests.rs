@@ -293,3 +293,20 @@ fn libraries_are_those_the_readme_names() {
         assert!(line.contains(&hash), "{name}: {hash}");
     }
 }
+
+/// Medians over the seeds of a method: 3 s of learner and 1 s of stream, of 1,000 steps in 4 s.
+#[test]
+fn the_page_says_where_the_time_went() {
+    let mut records: Vec<RunRecord> =
+        (0..3).map(|seed| finished("a/x", seed, vec![view("main", 0.5)])).collect();
+    for record in &mut records {
+        record.summary.as_mut().unwrap().steps = 1_000;
+        let resources = record.resources.as_mut().unwrap();
+        resources.seconds = 4.0;
+        resources.ledger = [("learner".into(), 3.0), ("stream".into(), 1.0)].into();
+    }
+    let page = write(&report(records), ReportFormat::Html);
+    let table = page.split("Where the time went").nth(1).expect("a table").replace("</th>", "");
+    assert!(table.contains("<th>learner<th>stream"), "{}", &table[..500]);
+    assert!(table.contains("<td>4000</td><td>75.0</td><td>25.0</td>"), "{}", &table[..800]);
+}
