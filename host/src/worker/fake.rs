@@ -126,6 +126,18 @@ fn attempt(what: &Value, with: &Value) -> Value {
                 unsafe { libc::syscall(libc::SYS_ptrace, SEIZE, host.as_raw_nonzero(), 0, 0) };
             if failed == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
         }
+        "nameless-file" => {
+            let flags = rustix::fs::MemfdFlags::CLOEXEC;
+            rustix::fs::memfd_create("fake", flags).map(drop).map_err(Into::into)
+        }
+        "steer-the-null-device" => {
+            let file = File::open("/dev/null").unwrap();
+            // A request that no device knows: it fails otherwise where it is allowed.
+            // SAFETY: the device is given a number that it does not know, and no memory.
+            let failed = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&file), 0x4e56, 0) };
+            assert_ne!(failed, 0);
+            Err(std::io::Error::last_os_error())
+        }
         "lower-a-limit" => {
             let limit = rustix::process::getrlimit(Resource::Core);
             setrlimit(Resource::Core, limit).map_err(Into::into)

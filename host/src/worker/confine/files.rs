@@ -11,8 +11,9 @@
 //! | what `--allow-read` names | the user's word |
 //!
 //! With a GPU also what NVIDIA's driver library opens: the devices below `/dev/nvidia*` (read, written and
-//! steered), `/proc/driver/nvidia`, `/proc/devices`, `/proc/self`, `/proc/meminfo`, and the description of the
-//! bus in `/sys`.
+//! steered), `/proc/driver/nvidia`, `/proc/devices`, `/proc/self`, `/proc/meminfo`, the description of the
+//! bus in `/sys`, and the libraries in `/usr/local/nvidia` and `/usr/local/cuda`. Its cache of compiled kernels
+//! in the user's home is out of reach: kernels are compiled anew in each worker.
 //!
 //! Names, sizes and dates of files are not hidden by landlock: `stat` works everywhere.
 
@@ -34,7 +35,10 @@ const LIBRARIES: [&str; 6] =
     ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"];
 const MACHINE: [&str; 5] =
     ["/sys/devices/system/cpu", "/proc/cpuinfo", "/dev/zero", "/dev/random", "/dev/urandom"];
-const GPU_READ: [&str; 8] = [
+const GPU_READ: [&str; 10] = [
+    // Where containers and toolkits put libraries that the cache of the loader names.
+    "/usr/local/nvidia",
+    "/usr/local/cuda",
     "/proc/driver/nvidia",
     "/proc/devices",
     "/proc/self",
@@ -84,7 +88,7 @@ fn apply(plugin: PathFd, to: &Confinement) -> Result<(), RulesetError> {
         let steered = device | AccessFs::ReadDir | AccessFs::IoctlDev;
         rules = rules
             .add_rules(path_beneath_rules(GPU_READ, read))?
-            .add_rules(path_beneath_rules(gpu_devices(), steered))?;
+            .add_rules(path_beneath_rules(gpu_devices(Path::new("/dev")), steered))?;
     }
     rules.restrict_self().map(drop)
 }
@@ -100,8 +104,25 @@ fn libraries_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// `/dev/nvidia0`, `/dev/nvidiactl`, `/dev/nvidia-uvm`, `/dev/nvidia-caps/` and their like.
-fn gpu_devices() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+fn gpu_devices(devices: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(devices).into_iter().flatten().flatten();
     let is_gpu = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b"nvidia");
     entries.filter(|entry| is_gpu(&entry.file_name())).map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_of_gpus_go_by_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-caps", "nvme0n1", "null", "dri"];
+        names.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
+        let mut found = gpu_devices(folder.path());
+        found.sort();
+        let expected = ["nvidia-caps", "nvidia-uvm", "nvidia0", "nvidiactl"];
+        assert_eq!(found, expected.map(|name| folder.path().join(name)));
+        assert!(gpu_devices(Path::new("/nowhere")).is_empty());
+    }
 }

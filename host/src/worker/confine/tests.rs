@@ -13,6 +13,7 @@ use crate::worker::{LearnerPort, NoServices, SpawnOptions, Tier, WorkerPort, spa
 const NONE: i32 = 0;
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
+const ENOTTY: i32 = 25;
 
 /// A folder with a file for a plugin and others beside it.
 struct Place {
@@ -102,6 +103,53 @@ fn a_confined_worker_can_do_what_learners_need_and_nothing_else() {
     assert!(place.path("fresh").exists() && !place.path("data").exists());
     // It has been asked for much and lives on.
     give(&mut confined, "acknowledge").unwrap();
+}
+
+/// What the profile for GPUs opens beside the ordinary one, and what it leaves closed. Whether a driver can do
+/// with it is another question, which takes a machine with a GPU.
+#[test]
+fn the_profile_for_gpus_opens_what_its_list_says_and_no_more() {
+    let place = Place::new();
+    let socket = place.text("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let host = format!("/proc/{}/environ", std::process::id());
+    // What is tried, and how it ends without and with a GPU.
+    let cases = [
+        ("read", "/proc/self/maps".into(), EACCES, NONE),
+        ("read", "/proc/meminfo".into(), EACCES, NONE),
+        ("read", "/proc/devices".into(), EACCES, NONE),
+        ("list", "/sys/devices".into(), EACCES, NONE),
+        ("nameless-file", String::new(), EPERM, NONE),
+        ("read", place.text("data"), EACCES, EACCES),
+        ("read", "/proc/self/exe".into(), EACCES, EACCES),
+        ("read", "/etc/passwd".into(), EACCES, EACCES),
+        ("read", host, EACCES, EACCES),
+        ("write", place.text("data"), EACCES, EACCES),
+        ("create", place.text("fresh"), EPERM, EPERM),
+        ("lock", place.text("plugin.so"), EPERM, EPERM),
+        ("run", "/bin/true".into(), EPERM, EPERM),
+        ("connect", socket, EPERM, EPERM),
+        ("listen", String::new(), EPERM, EPERM),
+        ("signal-host", String::new(), EPERM, EPERM),
+        ("trace-host", String::new(), EPERM, EPERM),
+        ("outlive-host", String::new(), EPERM, EPERM),
+    ];
+    let on = |device: &str| {
+        let confine = Some(Confinement::new(device, &[]));
+        worker(&SpawnOptions { confine, ..place.confined() })
+    };
+    let (mut without, mut with) = (on("libtorch"), on("libtorch:cuda:0"));
+    assert_eq!((without.tier(), with.tier()), (Tier::Sandbox, Tier::Sandbox));
+    for (what, path, plain, gpu) in &cases {
+        assert_eq!(attempt(&mut without, what, path), *plain, "{what} {path}");
+        assert_eq!(attempt(&mut with, what, path), *gpu, "{what} {path}, with a GPU");
+    }
+    // The call is there for GPUs alone: for another device landlock refuses it, or, before Linux 6.10, the
+    // device itself.
+    let steered = "steer-the-null-device";
+    assert_eq!(attempt(&mut without, steered, ""), EPERM);
+    assert!([EACCES, ENOTTY].contains(&attempt(&mut with, steered, "")));
+    give(&mut with, "acknowledge").unwrap();
 }
 
 #[test]
