@@ -42,7 +42,7 @@ class Host:
             dtype, dimensions, start, length = ENTRY.unpack_from(table)
             table = table[ENTRY.size + 8 * dimensions :]
             tensors.append(array.array(CODES[dtype], os.pread(self.inbox, length, offset + start)))
-        return kind, number, json.loads(header or b"null"), tensors
+        return kind, number, header or b"null", tensors
 
     def send(self, kind, number=0, header=None, tensor=None):
         """A frame with at most one tensor: (element type, shape, bytes), at the start of the outbox."""
@@ -59,7 +59,7 @@ class Host:
         self.send(HOST_CALL, operation, None, tensor)
         kind, _, header, tensors = self.receive()
         if kind != HOST_ANSWER:
-            raise RuntimeError(header["message"])
+            raise RuntimeError(json.loads(header)["message"])
         return tensors
 
 
@@ -69,12 +69,17 @@ class NearestMean:
     DESCRIPTION = {
         "id": "python/nearest-mean", "summary": __doc__.splitlines()[0], "paper": "", "presets": [],
         "scenarios": ["class-il", "task-il", "domain-il", "task-free"], "devices": ["flex"],
-        "config_schema": {}, "config_default": {"temperature": 1.0}, "state_format": 1,
+        "config_schema": {"properties": {"temperature": {"description": "Divides the distance.", "type": "number"}}},
+        "config_default": {"temperature": 1.0}, "state_format": 1,
         "views": [{"name": "main", "needs": "nothing"}],
     }  # fmt: skip
 
     def __init__(self, message):
-        context, self.temperature = message["context"], message["config"]["temperature"]
+        context, config = message["context"], message["config"]
+        unknown = config.keys() - self.DESCRIPTION["config_default"].keys()
+        if unknown:
+            raise ValueError(f"unknown hyper-parameters: {unknown}")
+        self.temperature = float(config["temperature"])
         self.classes, self.width = context["classes"], 1
         for length in context["input_shape"]:
             self.width *= length
@@ -82,6 +87,8 @@ class NearestMean:
         self.counts = [0] * self.classes
 
     def rows(self, values):
+        if values.typecode != "f" or len(values) % self.width:
+            raise ValueError(f"expected rows of {self.width} numbers")
         return (values[i : i + self.width] for i in range(0, len(values), self.width))
 
     def call(self, operation, message, tensors, host):
@@ -112,18 +119,23 @@ class NearestMean:
         if operation == LOAD:
             pieces = iter(lambda: host.ask(READ_STATE)[0].tobytes(), b"")
             self.sums, self.counts = json.loads(b"".join(pieces))
+        if operation > LOAD:
+            raise ValueError(f"there is no operation {operation}")
+        if operation in (BEGIN, END, END_OF_STREAM):
+            message["seed"]  # this learner has no use for it, but it must be there
         return None, None
 
 
 def main():
     host, learner = Host(), None
     _, version, hello, _ = host.receive()
-    if version == VERSION and hello.get("confine") is not None:
+    if version == VERSION and json.loads(hello).get("confine") is not None:
         return host.send(FAIL, NOT_OPENED, {"message": "a Python worker cannot confine itself"})
     host.send(HELLO, VERSION, {"pid": os.getpid()})
     while version == VERSION:
-        kind, operation, message, tensors = host.receive()
+        kind, operation, header, tensors = host.receive()
         try:
+            message = json.loads(header)
             if kind == DESCRIBE:
                 answer = NearestMean.DESCRIPTION, None
             elif kind == CREATE:

@@ -4,6 +4,7 @@
 use perdura_tests::{Answer, RunResult, Sandbox, built, plugin_names};
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Checks the animal that misbehaves so, in a call of its own where one is named.
@@ -83,10 +84,69 @@ fn every_shipped_plugin_passes() {
 /// A learner of the zoo that is not told to misbehave is a good one: what is caught below is caught for
 /// what it was told.
 #[test]
-fn a_tame_animal_passes() {
+fn a_tame_animal_passes_in_every_tier() {
+    for tier in ["sandbox", "process"] {
+        let sandbox = Sandbox::new();
+        let answer = check(&sandbox, "none", "observe", &["--isolation", tier], "");
+        assert_eq!((answer.code, broken(&answer)), (Some(0), vec![]), "{}", answer.out);
+        assert_eq!(answer.json()["tier"], tier);
+    }
+}
+
+/// What a learner could do to the machine it can do to the one that checks it: the workers of the checks are
+/// confined like those of a run, and the process that drops a learner too.
+#[test]
+fn a_plugin_is_checked_in_the_sandbox() {
     let sandbox = Sandbox::new();
-    let answer = check(&sandbox, "none", "observe", &[], "");
-    assert_eq!((answer.code, broken(&answer)), (Some(0), vec![]), "{}", answer.out);
+    for (call, check_name, kind) in [
+        ("observe", "every-call", "crash"),
+        ("create", "create", "crash"),
+        ("drop", "drop", "fail"),
+    ] {
+        let found = |words: &[&str]| {
+            let answer = check(&sandbox, "opens-files", call, words, "");
+            (answer.json()["tier"].clone(), broken(&answer))
+        };
+        let caught = vec![(check_name.to_owned(), kind.to_owned())];
+        assert_eq!(found(&[]), ("sandbox".into(), caught), "{call}");
+        assert_eq!(found(&["--allow-read", "/etc/passwd"]), ("sandbox".into(), vec![]), "{call}");
+        assert_eq!(found(&["--isolation", "process"]), ("process".into(), vec![]), "{call}");
+    }
+    let file = built().plugin("nearest-mean").display().to_string();
+    let words = ["plugins", "check", &file, "--isolation", "in-process"];
+    sandbox.perdura(&words).refused(&["--isolation in-process", "expected sandbox or process"]);
+    // Where the system has no sandbox that is said, or refused.
+    let perdura = built().perdura();
+    let without = |words: &[&str]| {
+        let line = [&["plugins", "check", &file, "--only", "create"], words].concat();
+        let words = line.into_iter().map(PathBuf::from);
+        let words = std::iter::once(perdura.clone()).chain(words);
+        sandbox.program(&built().example("without_landlock"), &words.collect::<Vec<_>>())
+    };
+    let weaker = without(&[]).expect(0);
+    assert!(weaker.out.contains("in the tier process"), "{}", weaker.out);
+    assert!(weaker.err.contains("this system lacks landlock"), "{}", weaker.err);
+    without(&["--require-sandbox"]).refused(&["--require-sandbox: this system lacks landlock"]);
+}
+
+/// A file that is not the trusted one of its id is not run, not even to be checked.
+#[test]
+fn a_plugin_that_is_not_the_trusted_one_is_not_checked() {
+    let sandbox = Sandbox::new();
+    let good = std::fs::read(built().zoo("twin_a")).expect("built");
+    let file = sandbox.write("libmine.so", good).display().to_string();
+    sandbox.line(&format!("plugins trust {file} --trust-lock mine.lock")).expect(0);
+    let line = format!("plugins check {file} --only create --trust-lock mine.lock");
+    sandbox.line(&line).expect(0);
+    sandbox.write("libmine.so", std::fs::read(built().zoo("twin_b")).expect("built"));
+    sandbox.line(&line).refused(&["plugin zoo/twin is not the file that is trusted"]);
+    sandbox.line(&line.replace("mine.lock", "none.lock")).refused(&["none.lock"]);
+    // The list of the working folder needs no name.
+    std::fs::rename(sandbox.path("work/mine.lock"), sandbox.path("work/trust.lock"))
+        .expect("moved");
+    let plain = format!("plugins check {file} --only create");
+    sandbox.line(&plain).refused(&["plugin zoo/twin is not the file that is trusted"]);
+    assert!(!sandbox.path("work/perdura-checks").exists());
 }
 
 #[test]
@@ -113,7 +173,7 @@ fn whoever_panics_or_errs_in_a_call() {
 
 #[test]
 fn whoever_ends_its_process() {
-    let ways = ["panics-abort", "abort", "segfault", "stack-overflow", "exit", "bomb"];
+    let ways = ["abort", "segfault", "stack-overflow", "exit", "bomb"];
     let mut animals: Vec<Animal> = ways.map(|how| (how, "observe", "every-call", "crash")).into();
     animals.push(("close-descriptors", "observe", "every-call", "crash"));
     for how in ["exit", "segfault"] {
@@ -226,10 +286,19 @@ fn a_loud_one_disturbs_nobody() {
 
 /// The good learner beside all of them is as if it were alone.
 #[test]
-fn the_zoo_harms_no_other_run() {
+fn the_zoo_harms_no_other_run_in_the_sandbox() {
+    the_zoo_harms_no_other_run("sandbox");
+}
+
+#[test]
+fn the_zoo_harms_no_other_run_in_a_process() {
+    the_zoo_harms_no_other_run("process");
+}
+
+fn the_zoo_harms_no_other_run(tier: &str) {
     let animals = [
         "panic",
-        "panics-abort",
+        "error",
         "abort",
         "segfault",
         "stack-overflow",
@@ -249,21 +318,34 @@ fn the_zoo_harms_no_other_run() {
         "threads",
         "lies-about-memory",
         "leaks",
+        "leaves-files-open",
+        "opens-files",
+        "undeclared-scalar",
+        "takes-any-state",
+        "asks",
     ];
+    // What can be had in any call, in calls other than `observe`.
+    let calls = ["begin_experience", "end_experience", "end_of_stream", "predict", "resources"];
+    let elsewhere = calls.iter().chain(&["save", "load", "drop"]);
+    let ways = ["panic", "exit", "segfault", "close-descriptors"];
+    let elsewhere: Vec<_> = elsewhere.flat_map(|call| ways.map(|how| (how, *call))).collect();
+    let animals: Vec<_> =
+        animals.map(|how| (how, "observe")).into_iter().chain(elsewhere).collect();
     let sandbox = Sandbox::new();
     let mut plan = "benchmark = \"split-digits\"\nseeds = \"1\"\nepochs = 1\nmemory = 20\n\
                     [[method]]\nid = \"nearest-mean\"\n"
         .to_owned();
-    for how in animals {
+    for (how, call) in &animals {
         plan += &format!(
-            "[[method]]\nid = \"zoo/bad\"\nname = \"{how}\"\n\
-             set = {{ how = \"{how}\", amount = 100 }}\n"
+            "[[method]]\nid = \"zoo/bad\"\nname = \"{how} in {call}\"\n\
+             set = {{ how = \"{how}\", call = \"{call}\", amount = 100 }}\n"
         );
     }
     sandbox.write("plan.toml", plan);
-    let limits = "--step-deadline 2 --boundary-deadline 30 --memory-limit 2GiB";
+    let limits = "--step-deadline 2 --boundary-deadline 30 --memory-limit 2GiB --cpu-limit 4";
     let bad = built().zoo("bad").display().to_string();
-    let line = format!("compare plan.toml --plugin {bad} --out out --format json {limits}");
+    let tier = format!("--isolation {tier}");
+    let line = format!("compare plan.toml --plugin {bad} --out out --format json {limits} {tier}");
     let answer = sandbox.line(&line);
     assert_eq!(answer.code, Some(1), "{}\n{}", answer.out, answer.err);
     assert_eq!(sandbox.processes(), [""; 0], "left running");

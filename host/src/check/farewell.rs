@@ -6,15 +6,17 @@ use perdura_abi::message::CreateMsg;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, Kind, require};
 use super::trial::Trial;
 use super::{Check, Level};
 use crate::plugin;
-use crate::worker::{NoServices, in_process};
+use crate::worker::{Confinement, Limits, NoServices, confine, in_process};
 
 pub(super) const CHECKS: &[Check] = &[Check {
     name: "drop",
@@ -32,13 +34,25 @@ pub const ARGUMENT: &str = "drop-learner";
 const GONE: &str = "perdura: the learner is gone";
 
 fn dropped(trial: &mut Trial<'_>) -> Result<(), Finding> {
-    let create = trial.subject.create_message(&trial.stage().benchmark(), trial.subject.seed);
-    let log = trial.next_log();
-    let (copy, deadline) = (trial.subject.copy.clone(), trial.subject.deadline);
-    let status = drop_in_child(&copy, &create, &log, deadline)
+    let subject = trial.subject;
+    if subject.is_program() {
+        return Err(Finding::skipped("no process of the host drops the learner of a program"));
+    }
+    let create = subject.create_message(&trial.stage().benchmark(), subject.seed);
+    let (copy, confine) = (subject.start.plugin.clone(), subject.confinement());
+    let (log, deadline) = (trial.next_log(), subject.deadline);
+    let status = drop_in_child(&Task { copy, confine, create }, &subject.limits(), &log, deadline)
         .map_err(|e| Finding::skipped(format!("no process can be started: {e}")))?;
     let said = std::fs::read(&log).unwrap_or_default();
     judge(status, &String::from_utf8_lossy(&said), deadline)
+}
+
+/// What the child is given.
+#[derive(Serialize, Deserialize)]
+struct Task {
+    copy: PathBuf,
+    confine: Option<Confinement>,
+    create: CreateMsg,
 }
 
 /// What the end of the child says; `None` for one that did not end.
@@ -66,20 +80,25 @@ fn judge(status: Option<ExitStatus>, said: &str, deadline: Duration) -> Result<(
 
 /// Creates a learner in a child and drops it there. `None` where the child had to be ended.
 fn drop_in_child(
-    copy: &Path,
-    create: &CreateMsg,
+    task: &Task,
+    limits: &Limits,
     log: &Path,
     deadline: Duration,
 ) -> std::io::Result<Option<ExitStatus>> {
     let output = std::fs::File::create(log)?;
     let mut command = Command::new("/proc/self/exe");
     for variable in ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
-        command.env(variable, create.context.threads.to_string());
+        command.env(variable, task.create.context.threads.to_string());
     }
     command.arg(ARGUMENT).process_group(0);
     command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
     let mut child = command.spawn()?;
-    let task = serde_json::to_vec(&(copy, create)).expect("a message is plain data");
+    if let Err(error) = limits.apply(Pid::from_child(&child)) {
+        child.kill()?;
+        child.wait()?;
+        return Err(error);
+    }
+    let task = serde_json::to_vec(task).expect("a message is plain data");
     // A child that left early has said why in its log.
     let _ = child.stdin.take().expect("piped above").write_all(&task);
     let begun = Instant::now();
@@ -95,15 +114,17 @@ fn drop_in_child(
     Ok(status)
 }
 
-/// What the child does: reads its task, makes a learner, drops it, and returns to end as any process.
+/// What the child does: reads its task, gives up its rights, makes a learner, drops it, and returns to end as
+/// any process.
 pub fn child() -> Result<(), String> {
     // Hold the parent to it: a child whose parent is gone is of no use to anyone.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|e| e.to_string())?;
     let mut task = Vec::new();
     std::io::stdin().read_to_end(&mut task).map_err(|e| e.to_string())?;
-    let (copy, create): (std::path::PathBuf, CreateMsg) =
-        serde_json::from_slice(&task).map_err(|e| e.to_string())?;
+    let task: Task = serde_json::from_slice(&task).map_err(|e| e.to_string())?;
+    let Task { copy, confine: to, create } = task;
+    to.map_or(Ok(()), |to| confine(&copy, &to))?;
     let root = plugin::open_checked(&copy).map_err(|e| e.to_string())?;
     let port = in_process(root, &create, &mut NoServices).map_err(|e| e.to_string())?;
     drop(port);

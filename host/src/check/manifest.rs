@@ -66,6 +66,15 @@ fn manifest(trial: &mut Trial<'_>) -> Result<(), Finding> {
         let known = SCENARIOS.join(", ");
         return Err(Finding::fail(format!("scenario `{name}` is unknown; there are: {known}")));
     }
+    // A program of another language has neither a way to panic nor a place for its licence.
+    if trial.subject.is_program() {
+        let summary = described.summary.trim();
+        return if summary.is_empty() {
+            Err(Finding::warning("it has not a summary"))
+        } else {
+            Ok(())
+        };
+    }
     if manifest.panic != "unwind" {
         let cause = format!("built with panic = {:?}: a panic ends the process", manifest.panic);
         let remedy = Some("build it with panic = \"unwind\", the default of cargo".into());

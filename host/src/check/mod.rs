@@ -5,7 +5,8 @@
 //!    [`learning`], [`resources`], [`farewell`].
 //! 2. [`run()`] carries out those of a level, at most two at a time. A check drives the plugin in workers of
 //!    its own ([`session`]) through a small synthetic stream ([`toy`]), so that whatever the plugin does
-//!    ends that worker and nothing else.
+//!    ends that worker and nothing else. The workers are confined as those of a run are. A program in place of
+//!    a library ([`crate::plugin::is_worker_file`]) is checked too; what takes a library is skipped.
 //! 3. What it found is a [`Report`]: kind, cause and remedy of each. A check that does not pass leaves
 //!    its inputs and outputs in a folder ([`evidence`]).
 //! 4. The report of a whole level is kept in the cache under the hash of the file; the results of every run
@@ -36,6 +37,8 @@ mod trial;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::worker::Tier;
 
 pub use farewell::{ARGUMENT as FAREWELL_ARGUMENT, child as farewell_child};
 pub use finding::{Finding, Kind};
@@ -97,6 +100,10 @@ pub struct CheckOptions {
     pub jobs: usize,
     /// Folder for what failing checks leave behind.
     pub out: PathBuf,
+    /// Where the learners run, [`Tier::Sandbox`] or [`Tier::Process`].
+    pub tier: Tier,
+    /// Further files and folders that a learner in the tier `sandbox` may read.
+    pub allow_read: Vec<PathBuf>,
 }
 
 /// Every check, in the order in which they are reported.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::{Kind, Level};
 use crate::plugin::{Cache, LoadError};
+use crate::worker::Tier;
 
 /// The findings of all checks that were carried out.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Report {
     /// Version of the host that checked.
     pub host: String,
     pub level: Level,
+    /// Where the learners ran.
+    pub tier: Tier,
     pub seed: u64,
     /// Hyper-parameters that differed from the defaults.
     pub set: BTreeMap<String, serde_json::Value>,
@@ -68,7 +71,7 @@ pub struct CheckNote {
 }
 
 impl Report {
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// Number of checks that ended so.
     pub fn count(&self, kind: Kind) -> usize {
@@ -128,6 +131,7 @@ mod tests {
             plugin: Checked { id: "lab/er".into(), version: "1".into(), sha256: "ab".into() },
             host: "0.1.0".into(),
             level: Level::Strict,
+            tier: Tier::Sandbox,
             seed: 3,
             set: BTreeMap::new(),
             started: "2026-01-01T00:00:00Z".into(),

@@ -13,7 +13,7 @@ use super::trial::{Subject, Trial, Watched};
 use super::{Check, CheckOptions, all};
 use crate::names::{did_you_mean, list};
 use crate::planning::{PlanError, complete_config};
-use crate::plugin::{Cache, Found, LoadError};
+use crate::plugin::{Cache, Found, LoadError, spawn_options};
 use crate::run::utc_text;
 use crate::worker::describe;
 
@@ -45,7 +45,7 @@ pub fn run(
     let (begun, started) = (Instant::now(), utc_text(SystemTime::now()));
     let checks = selected(options)?;
     let cache = Cache::from_env();
-    let subject = subject(found, options, &cache)?;
+    let subject = subject(found, options)?;
     let board = Board { state: Mutex::new(State::new(checks.len())), changed: Condvar::new() };
     let suite = Suite { subject: &subject, options, checks: &checks, board: &board };
     std::thread::scope(|scope| {
@@ -65,6 +65,7 @@ pub fn run(
         },
         host: env!("CARGO_PKG_VERSION").into(),
         level: options.level,
+        tier: subject.tier,
         seed: options.seed,
         set: options.set.iter().cloned().collect(),
         started,
@@ -93,10 +94,12 @@ fn selected(options: &CheckOptions) -> Result<Vec<&'static Check>, CheckError> {
     Ok(every.into_iter().filter(wanted).collect())
 }
 
-fn subject(found: &Found, options: &CheckOptions, cache: &Cache) -> Result<Subject, CheckError> {
+fn subject(found: &Found, options: &CheckOptions) -> Result<Subject, CheckError> {
     let mut subject = Subject {
         found: found.clone(),
-        copy: cache.copy(found)?,
+        start: spawn_options(found)?,
+        tier: options.tier,
+        allow_read: options.allow_read.clone(),
         described: Err(Finding::skipped("it has not been asked")),
         config: serde_json::Value::Null,
         by_default: options.set.is_empty(),

@@ -11,10 +11,12 @@ use super::evidence::Journal;
 use super::finding::Finding;
 use super::session::Session;
 use super::toy::Stage;
-use crate::plugin::Found;
+use crate::plugin::{Found, is_worker_file};
 use crate::rng::call_seed;
 use crate::stream::Benchmark;
-use crate::worker::{CallFault, Deadlines, Limits, NoServices, SpawnOptions, WorkerPort, spawn};
+use crate::worker::{
+    CallFault, Confinement, Deadlines, Limits, NoServices, SpawnOptions, Tier, WorkerPort, spawn,
+};
 
 /// Address space of a worker: far above what the toy stream needs, far below what would hurt the machine.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
@@ -26,8 +28,13 @@ pub const THREADS: usize = 1;
 /// The plugin that is checked.
 pub struct Subject {
     pub found: Found,
-    /// The copy in the cache, which is what is opened.
-    pub copy: PathBuf,
+    /// How its workers are started: this program with the copy in the cache, or the program that a worker
+    /// file names.
+    pub start: SpawnOptions,
+    /// Where they run.
+    pub tier: Tier,
+    /// Further files and folders that they may read in the tier `sandbox`.
+    pub allow_read: Vec<PathBuf>,
     /// What it said about itself, or what came of asking.
     pub described: Result<Description, Finding>,
     /// Hyper-parameters, complete; null where the plugin could not be asked for them.
@@ -44,6 +51,26 @@ impl Subject {
         self.described.as_ref().map_err(Clone::clone)
     }
 
+    /// Whether it is a program in place of a library.
+    pub fn is_program(&self) -> bool {
+        is_worker_file(&self.found.path)
+    }
+
+    /// What its workers keep of their rights; everything in the tier `process`.
+    pub fn confinement(&self) -> Option<Confinement> {
+        let confined = self.tier == Tier::Sandbox;
+        confined.then(|| Confinement::new(&self.device(), &self.allow_read))
+    }
+
+    /// What each of its processes may take.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: Some(MEMORY_BYTES_MAX),
+            file_bytes: Some(FILE_BYTES_MAX),
+            ..Limits::default()
+        }
+    }
+
     pub fn spawn_options(&self, log: &Path) -> SpawnOptions {
         let deadline = self.deadline;
         let deadlines = Deadlines {
@@ -54,13 +81,9 @@ impl Subject {
             save_load: deadline,
             grace: Duration::from_millis(200),
         };
-        let limits = Limits {
-            memory_bytes: Some(MEMORY_BYTES_MAX),
-            file_bytes: Some(FILE_BYTES_MAX),
-            ..Limits::default()
-        };
-        let (threads, log) = (THREADS, Some(log.to_owned()));
-        SpawnOptions { threads, deadlines, limits, log, ..SpawnOptions::new(&self.copy) }
+        let (threads, limits, log) = (THREADS, self.limits(), Some(log.to_owned()));
+        let confine = self.confinement();
+        SpawnOptions { threads, deadlines, limits, confine, log, ..self.start.clone() }
     }
 
     /// How the host would create a learner for this benchmark.

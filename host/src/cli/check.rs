@@ -4,16 +4,19 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::args::Format;
+use super::args::{Format, TierArgs};
 use super::benchmarks::json as pretty;
 use super::error::CliError;
 use super::output::say;
 use super::plugins::named;
-use super::resolve::setting;
+use super::resolve::{setting, tier};
 use super::tool_args::PluginCheckArgs;
 use super::{DONE, RUN_FAILED};
 use crate::check::{CheckOptions, Entry, Kind, Report, all, run};
-use crate::plugin::is_worker_file;
+use crate::planning::tier_of;
+use crate::plugin::Found;
+use crate::plugin::trust::Trust;
+use crate::worker::Tier;
 
 /// Checks a plugin: exit code 1 where a property was found broken.
 pub fn carry_out(args: &PluginCheckArgs) -> Result<u8, CliError> {
@@ -23,14 +26,8 @@ pub fn carry_out(args: &PluginCheckArgs) -> Result<u8, CliError> {
     }
     let target = args.target.as_deref().unwrap_or_default();
     let found = named(target, &args.plugins)?;
-    if is_worker_file(&found.path) {
-        let path = found.path.display();
-        return Err(CliError::input(format!(
-            "{path} names a program, and `plugins check` takes shared libraries; check the program \
-             with a run instead"
-        )));
-    }
-    let options = options(args)?;
+    Trust::read(args.trust_lock.as_deref())?.check(&found)?;
+    let options = options(args, &found)?;
     let mut title = (args.format == Format::Text).then(|| {
         let (manifest, path) = (&found.manifest, found.path.display());
         format!("{} {} ({path})", manifest.id, manifest.version)
@@ -53,7 +50,7 @@ pub fn carry_out(args: &PluginCheckArgs) -> Result<u8, CliError> {
     Ok(if report.passed { DONE } else { RUN_FAILED })
 }
 
-fn options(args: &PluginCheckArgs) -> Result<CheckOptions, CliError> {
+fn options(args: &PluginCheckArgs, found: &Found) -> Result<CheckOptions, CliError> {
     if !(args.deadline > 0.0 && args.deadline.is_finite() && args.deadline < 1e6) {
         let found = args.deadline;
         return Err(CliError::input(format!("--deadline {found}: expected a number above 0")));
@@ -69,7 +66,20 @@ fn options(args: &PluginCheckArgs) -> Result<CheckOptions, CliError> {
         deadline: Duration::from_secs_f64(args.deadline),
         jobs: args.jobs,
         out: args.out.clone(),
+        tier: tier_of_workers(&args.tier, found)?,
+        allow_read: args.tier.allow_read.clone(),
     })
+}
+
+/// Where the workers run: in the sandbox where the system has one, as learners of a run do.
+fn tier_of_workers(args: &TierArgs, found: &Found) -> Result<Tier, CliError> {
+    let wanted = tier(args, "flex")?;
+    if wanted == Tier::InProcess {
+        let text = "--isolation in-process: a check ends what misbehaves, so it takes a process; \
+                    expected sandbox or process";
+        return Err(CliError::input(text));
+    }
+    Ok(tier_of(found, wanted, args.require_sandbox)?)
 }
 
 fn list(format: Format) {
@@ -124,8 +134,9 @@ fn summary(report: &Report) -> String {
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
     let verdict = if report.passed { "passes" } else { "does not pass" };
-    let (counts, level) = (counts.join(", "), report.level.name());
-    format!("\n{verdict} at level {level}: {counts}, in {:.1} s", report.seconds)
+    let (counts, level, tier) = (counts.join(", "), report.level.name(), report.tier.name());
+    let seconds = report.seconds;
+    format!("\n{verdict} at level {level} in the tier {tier}: {counts}, in {seconds:.1} s")
 }
 
 fn markdown(report: &Report) {

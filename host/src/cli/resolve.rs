@@ -4,7 +4,9 @@ use perdura_abi::message::InsertionPolicy;
 use serde_json::Value;
 use std::time::Duration;
 
-use super::args::{CheckpointArgs, ExecuteArgs, Isolation, LimitArgs, SetupArgs, StreamArgs};
+use super::args::{
+    CheckpointArgs, ExecuteArgs, Isolation, LimitArgs, SetupArgs, StreamArgs, TierArgs,
+};
 use super::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::memory::Capacity;
@@ -36,7 +38,7 @@ pub fn setup(args: &SetupArgs) -> Result<Setup, CliError> {
         threads: args.threads,
         stream: stream_options(&args.stream)?,
         lock: args.lock.clone(),
-        tier: tier(args)?,
+        tier: tier(&args.tier, &args.device)?,
         require_sandbox: args.tier.require_sandbox,
         allow_read: args.tier.allow_read.clone(),
         trust_lock: args.trust_lock.clone(),
@@ -112,17 +114,17 @@ fn worker_limits(args: &LimitArgs) -> Result<(Deadlines, Limits), CliError> {
 }
 
 /// The tier of a command line: the sandbox becomes a mere process where the system has none, and says so once.
-pub fn tier(args: &SetupArgs) -> Result<Tier, CliError> {
+pub fn tier(args: &TierArgs, device: &str) -> Result<Tier, CliError> {
     static SAID: std::sync::Once = std::sync::Once::new();
     // The sandbox for GPUs has not been tried on a machine that has one; who wants it asks for it.
-    let usual = if is_gpu(&args.device) { Tier::Process } else { Tier::Sandbox };
-    let wanted = args.tier.isolation.map_or(usual, tier_of);
+    let usual = if is_gpu(device) { Tier::Process } else { Tier::Sandbox };
+    let wanted = args.isolation.map_or(usual, tier_of);
     let refused = |reason: &str| {
         let text = format!("--require-sandbox: {reason}");
         Err(CliError::input(text))
     };
     if wanted != Tier::Sandbox {
-        return match args.tier.require_sandbox {
+        return match args.require_sandbox {
             true => refused(&format!("--isolation {} is none", wanted.name())),
             false => Ok(wanted),
         };
@@ -132,7 +134,7 @@ pub fn tier(args: &SetupArgs) -> Result<Tier, CliError> {
         return Ok(Tier::Sandbox);
     }
     let lacking = lacking.join("; ");
-    if args.tier.require_sandbox {
+    if args.require_sandbox {
         return refused(&format!("this system lacks {lacking}"));
     }
     SAID.call_once(|| {

@@ -41,7 +41,7 @@ pub fn carry_out(args: &ResumeArgs) -> Result<u8, CliError> {
     };
     resolve::setup(&setup)?;
     resolve::checkpoints(&setup.checkpoints)?;
-    let tier = resolve::tier(&setup)?;
+    let tier = resolve::tier(&setup.tier, &setup.device)?;
     let run = Resolved { plan, found, tier, presets_missed: Vec::new() };
     Runs::earlier(&folder, &run, (&setup, &args.track)).execute_alone(args.format)
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-use super::args::{Format, SetupArgs, StreamArgs};
+use super::args::{Format, SetupArgs, StreamArgs, TierArgs};
 use crate::check::Level;
 
 #[derive(Subcommand, Debug)]
@@ -90,6 +90,11 @@ pub struct PluginCheckArgs {
     /// Folder for what failing checks leave behind.
     #[arg(long, default_value = "perdura-checks", value_name = "DIR")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub tier: TierArgs,
+    /// List of trusted plugins; by default `trust.lock` in the working folder, then the user's.
+    #[arg(long, value_name = "FILE")]
+    pub trust_lock: Option<PathBuf>,
     #[arg(long, default_value = "text")]
     pub format: Format,
 }

@@ -143,7 +143,7 @@ pub fn plans_on(
     }
     let found = SearchPath::from_env(&setup.plugins).resolve(method)?;
     Trust::read(setup.trust_lock.as_deref())?.check(&found)?;
-    let tier = tier_of(&found, setup)?;
+    let tier = tier_of(&found, setup.tier, setup.require_sandbox)?;
     let description = description(&found, setup.confinement(tier))?;
     let memory = setup.memory.map(|capacity| match capacity {
         Capacity::Samples(samples) => MemorySize::Samples(samples as u64),
@@ -194,13 +194,13 @@ pub fn plans_on(
     Ok(resolved)
 }
 
-/// Where a learner of this plugin runs.
-fn tier_of(found: &Found, setup: &Setup) -> Result<Tier, PlanError> {
+/// Where a learner of this plugin runs, if `wanted` is where it should: the host cannot confine a program.
+pub fn tier_of(found: &Found, wanted: Tier, require_sandbox: bool) -> Result<Tier, PlanError> {
     if !is_worker_file(&found.path) {
-        return Ok(setup.tier);
+        return Ok(wanted);
     }
     let id = found.manifest.id.clone();
-    match (setup.tier, setup.require_sandbox) {
+    match (wanted, require_sandbox) {
         (Tier::InProcess, _) => Err(PlanError::Foreign { id, tier: "in-process" }),
         (_, true) => Err(PlanError::Foreign { id, tier: "sandbox" }),
         _ => Ok(Tier::Process),

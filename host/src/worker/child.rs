@@ -128,7 +128,7 @@ impl Drop for WorkerChild {
 
 impl Limits {
     /// Sets the limits of a process that has not opened its plugin yet.
-    fn apply(&self, pid: Pid) -> io::Result<()> {
+    pub(crate) fn apply(&self, pid: Pid) -> io::Result<()> {
         let limits = [
             (Resource::As, self.memory_bytes),
             (Resource::Cpu, self.cpu_seconds),

@@ -33,7 +33,7 @@ mod fake;
 mod tests;
 
 pub use child::Limits;
-pub use confine::{Confinement, is_gpu, lacking};
+pub use confine::{Confinement, confine, is_gpu, lacking};
 pub use fault::{CallFault, FaultKind};
 pub use in_process::{InProcessPort, in_process};
 pub use port::{HostServices, LearnerPort, NoServices, Tier};

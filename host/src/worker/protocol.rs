@@ -1,5 +1,5 @@
 //! What host and worker say to each other: protocol version 1. It is public: a learner in any language that
-//! keeps to it is trained and scored like one in Rust. `tests/python/nearest_mean.py` is one in 140 lines; the
+//! keeps to it is trained and scored like one in Rust. `tests/python/nearest_mean.py` is one in 150 lines; the
 //! file beside it ([`crate::plugin::is_worker_file`]) tells the host how to start it. A change that such a
 //! worker would notice gives the protocol a new version. A third of this file is that documentation.
 //!

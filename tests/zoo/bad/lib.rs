@@ -124,7 +124,6 @@ impl ContinualLearner for Bad {
             "needs-boundaries" if !ctx.grants.boundaries => {
                 return Err(Error::new("zoo: it needs boundaries"));
             }
-            "panics-abort" => std::panic::set_hook(Box::new(|_| std::process::abort())),
             "threads" => (0..6).for_each(|_| drop(std::thread::spawn(ways::wait))),
             _ => {}
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Goes wrong, after some last words for the log.
 pub fn go(how: &str) -> Result<()> {
     match how {
-        "panic" | "panics-abort" => panic!("zoo: panic as asked"),
+        "panic" => panic!("zoo: panic as asked"),
         "error" => return Err(Error::new("zoo: error as asked")),
         "exit" => {
             eprintln!("zoo: last words");
@@ -28,6 +28,10 @@ pub fn go(how: &str) -> Result<()> {
         }
         "bomb" => bomb(),
         "close-descriptors" => close_descriptors(),
+        "opens-files" => {
+            let file = std::fs::read("/etc/passwd");
+            assert!(file.is_ok(), "zoo: {file:?}");
+        }
         _ => {}
     }
     Ok(())

@@ -51,7 +51,7 @@ pub fn lacking() -> Vec<String> {
 /// Confines this process. Afterwards it can read `plugin` and what `to` allows, and little else.
 ///
 /// The process must have one thread: landlock holds for the caller and for threads that it starts.
-pub(super) fn confine(plugin: &Path, to: &Confinement) -> Result<(), String> {
+pub fn confine(plugin: &Path, to: &Confinement) -> Result<(), String> {
     files::restrict(plugin, to)?;
     drop_capabilities()?;
     // Last: the filter forbids the calls that the lines above need.
