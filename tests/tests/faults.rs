@@ -1,7 +1,7 @@
 //! Whatever a plugin does, it becomes a recorded outcome of its own run: other runs go on and give the same
 //! bytes as alone, and nothing of it is left running.
 
-use perdura::run::{Fault, Outcome};
+use perdura::run::{Fault, FaultCode, Outcome, Resources};
 use perdura_tests::{Answer, RunResult, Sandbox, built};
 use std::collections::BTreeMap;
 
@@ -84,6 +84,17 @@ fn all_fail(cases: &[Case], words: &str, expected: impl Fn(&Case, &Fault)) {
 /// What a fault of this way looks like in a process of the learner's own.
 fn looks_like(how: &str, fault: &Fault) {
     let last_words = || fault.last_log.iter().any(|line| line.contains("zoo: last words"));
+    let (code, signal, exit_code) = match how {
+        "panic" => (FaultCode::Panic, None, None),
+        "error" => (FaultCode::Error, None, None),
+        "exit" => (FaultCode::Exit, None, Some(3)),
+        "segfault" => (FaultCode::Signal, Some(11), None),
+        "abort" | "orphan" => (FaultCode::Signal, Some(6), None),
+        "hang" => (FaultCode::Timeout, None, None),
+        // Which signal it is, is the system's.
+        _ => (FaultCode::Signal, fault.signal, None),
+    };
+    assert_eq!((fault.code, fault.signal, fault.exit_code), (code, signal, exit_code), "{fault:?}");
     match how {
         "panic" => {
             assert_eq!((&*fault.kind, &*fault.message), ("panicked", "zoo: panic as asked"));
@@ -233,8 +244,74 @@ fn answers_that_make_no_sense() {
             _ => ("panicked", "copy_from_slice"),
         };
         assert_eq!(fault.kind, kind, "{how}");
+        let code = match *how {
+            "nan" => FaultCode::NotFinite,
+            "wrong_length" => FaultCode::Panic,
+            _ if *call == "observe" => FaultCode::Report,
+            _ => FaultCode::Answer,
+        };
+        assert_eq!(fault.code, code, "{how}");
         assert!(fault.message.contains(message), "{how}: {fault:?}");
     });
+}
+
+/// Where it panicked, what it said before and what it held is kept with the run, and told by a comparison.
+#[test]
+fn a_fault_leaves_its_traces() {
+    let ways = ["panic", "hang", "segfault", "error"];
+    for tier in ["sandbox", "process"] {
+        let cases = ways.map(|how| ("observe", how, 40));
+        let words = format!("--isolation {tier} --step-deadline 1 --jobs 4");
+        let comparison = Comparison::of(&cases, &words);
+        let (_, runs) = comparison.runs();
+        let resources = |how: &str| -> Resources {
+            let folder = &runs[&("observe".into(), how.into())].folder;
+            let text = std::fs::read_to_string(folder.join("resources.json")).expect("it is there");
+            serde_json::from_str(&text).expect("resources")
+        };
+        for how in ways {
+            let traces = resources(how).fault.expect("it failed");
+            println!("{tier} {how}: {traces:?}");
+            // A process that ends by itself takes this with it, unless it had more than its host.
+            if how != "segfault" {
+                assert!(traces.peak_memory_bytes.expect("it was alive") > 1 << 20, "{traces:?}");
+            }
+            let frames = traces.backtrace.iter();
+            let in_plugin = frames.filter(|frame| frame.contains("zoo_faulty")).count();
+            assert_eq!(in_plugin > 0, how == "panic", "{traces:?}");
+        }
+        let said = |how: &str| runs[&("observe".into(), how.into())].fault().last_log.clone();
+        for how in ways {
+            assert_eq!(
+                said(how).last().expect("its last words"),
+                &format!("zoo: last words before {how}")
+            );
+        }
+        let document = comparison.answer.json();
+        let failures = document["failures"].as_array().expect("a list");
+        let told = |key: &str| failures.iter().map(|f| f["fault"][key].clone()).collect::<Vec<_>>();
+        assert_eq!(told("code"), ["panic", "timeout", "signal", "error"]);
+        assert_eq!(told("signal")[2], 11);
+        assert!(failures[0]["traces"]["backtrace"].as_array().is_some_and(|f| !f.is_empty()));
+    }
+}
+
+/// A run that took all the memory it was given says how much that was.
+#[test]
+fn memory_beyond_the_limit_is_told_with_its_amount() {
+    let sandbox = Sandbox::new();
+    let faulty = built().zoo("faulty").display().to_string();
+    let line = format!(
+        "run zoo/faulty --plugin {faulty} --set call=observe --set how=hoard --set at=3 --epochs 1 \
+         --memory-limit 1GiB --out out"
+    );
+    sandbox.line(&line).expect(1);
+    let run = RunResult::only_below(&sandbox.path("work/out"));
+    assert_eq!((run.fault().code, run.fault().signal), (FaultCode::Signal, Some(6)));
+    let text = std::fs::read_to_string(run.folder.join("resources.json")).expect("it is there");
+    let resources: Resources = serde_json::from_str(&text).expect("resources");
+    let peak = resources.fault.expect("it failed").peak_memory_bytes.expect("more than the host");
+    assert!((300 << 20..=1 << 30).contains(&peak), "{peak}");
 }
 
 /// What was measured before a fault is kept.
@@ -276,6 +353,12 @@ fn in_process() {
             assert_eq!(fault.call, *call);
         }
         _ => {
+            let (signal, exit_code) = match *how {
+                "segfault" => (Some(11), None),
+                "abort" => (Some(6), None),
+                _ => (None, Some(3)),
+            };
+            assert_eq!((fault.signal, fault.exit_code), (signal, exit_code), "{fault:?}");
             let how = match *how {
                 "segfault" => "was ended by signal 11",
                 "abort" => "was ended by signal 6",

@@ -17,7 +17,7 @@ fn method_lines(source: &str) -> usize {
 
 /// `perdura plugins build`. Burn and the other dependencies come from the folder these tests were
 /// built into; what the crate itself makes stays out of it, because plugins are looked for there.
-fn build(sandbox: &Sandbox, folder: &Path) -> Answer {
+pub fn build(sandbox: &Sandbox, folder: &Path) -> Answer {
     let mut command = sandbox.command(built().perdura());
     command.args(["plugins".as_ref(), "build".as_ref(), folder]);
     command.env("CARGO_BUILD_BUILD_DIR", built().target());
@@ -40,7 +40,7 @@ fn build(sandbox: &Sandbox, folder: &Path) -> Answer {
 }
 
 /// Why a crate cannot be built on this machine, where that is no fault of it.
-fn no_way_to_build(answer: &Answer) -> Option<&str> {
+pub fn no_way_to_build(answer: &Answer) -> Option<&str> {
     let reasons = ["cargo cannot be started", "offline", "failed to download"];
     answer.err.lines().find(|line| reasons.iter().any(|reason| line.contains(reason)))
 }

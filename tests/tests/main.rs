@@ -1,6 +1,7 @@
 //! The tests of Perdura as its users meet it: the command, the shipped plugins, and plugins that misbehave.
 //! One program, so that everything is linked once.
 
+mod aborting;
 mod anytime;
 mod bench;
 mod cheaters;
@@ -8,6 +9,7 @@ mod check;
 mod cli;
 mod data_files;
 mod determinism;
+mod disk_full;
 mod dualnet_images;
 mod durability;
 mod equal_compute;

@@ -150,6 +150,7 @@ fn go_wrong(how: &str) -> Result<()> {
         "segfault" => touch_what_is_not_ours(),
         "stack_overflow" => println!("{}", deeper(&[0; 1024])),
         "hang" => hang(),
+        "hoard" => hoard(),
         "print" => (0..2000).for_each(|line| println!("{{\"zoo\": {line}}}")),
         // Leaves a process behind that would outlive everything.
         "orphan" => {
@@ -165,6 +166,14 @@ fn go_wrong(how: &str) -> Result<()> {
 fn hang() {
     loop {
         std::thread::sleep(Duration::from_secs(60));
+    }
+}
+
+/// Takes memory until there is none, and uses all of it.
+fn hoard() {
+    let mut pieces = Vec::new();
+    loop {
+        pieces.push(std::hint::black_box(vec![1u8; 16 << 20]));
     }
 }
 

@@ -82,7 +82,7 @@ impl From<CallFault> for Finding {
             ),
         };
         // The log lies in the folder; one line of it may be the reason.
-        let cause = CallFault { last_log: Vec::new(), ..fault }.to_string();
+        let cause = CallFault { last_log: Box::default(), ..fault }.to_string();
         Finding { kind, cause, remedy: remedy.map(Into::into) }
     }
 }
@@ -107,9 +107,8 @@ mod tests {
             (FaultKind::Protocol, Kind::Crash),
         ];
         for (kind, expected) in kinds {
-            let (call, message) = ("observe".into(), "why".into());
-            let fault =
-                CallFault { kind, call, message, location: None, last_log: vec!["x".into()] };
+            let fault = CallFault::new(kind, "observe", "why");
+            let fault = CallFault { last_log: ["x".into()].into(), ..fault };
             let finding = Finding::from(fault);
             assert_eq!(finding.kind, expected);
             assert!(finding.cause.contains("`observe`: why"), "{}", finding.cause);

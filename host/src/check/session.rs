@@ -226,7 +226,9 @@ impl Session {
         world.place.step += 1;
         // Between steps there is no current batch to draw from.
         world.batch.clear();
-        applied.map_err(|problem| Finding::fail(problem).after(format!("report of step {number}")))
+        applied.map_err(|unsound| {
+            Finding::fail(unsound.problem).after(format!("report of step {number}"))
+        })
     }
 
     /// The message of a step with these samples, which are the current batch from now on.

@@ -6,6 +6,7 @@ use super::record::by_method;
 use super::{RunRecord, pairs, ranking, rows, warnings};
 use crate::run::{Fault, Networks};
 use crate::stats::{SeedsNeeded, Spread};
+use crate::worker::FaultTraces;
 
 /// A comparison of methods over seeds. Accuracies are fractions; undefined values are `None`.
 #[derive(Serialize, Clone, Debug)]
@@ -18,8 +19,7 @@ pub struct Comparison {
     pub rankings: Vec<Ranking>,
     /// What makes rows hard to compare, as sentences.
     pub warnings: Vec<String>,
-    /// Runs that did not finish. In the document they are the count `failed` of a row.
-    #[serde(skip)]
+    /// Runs that did not finish; those of a method are the count `failed` of its rows.
     pub failures: Vec<Failure>,
 }
 
@@ -139,7 +139,7 @@ pub struct Difference {
 }
 
 /// Runs of one method that failed in the same way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Serialize, Clone, Debug, PartialEq)]
 pub struct Failure {
     pub method: String,
     pub seeds: Vec<u64>,
@@ -147,6 +147,8 @@ pub struct Failure {
     pub runs: usize,
     /// Of the first of them.
     pub fault: Fault,
+    /// What it left besides; see [`FaultTraces`].
+    pub traces: FaultTraces,
 }
 
 impl Comparison {

@@ -156,12 +156,15 @@ fn result_cells(row: &Row, names: &Names<'_>, anytime: bool) -> Vec<String> {
 
 /// The message is said below the table, where there is room for it.
 fn failure_cells(failure: &Failure, names: &Names<'_>, columns: usize) -> Vec<String> {
-    let Fault { kind, call, .. } = &failure.fault;
+    let Fault { code, kind, call, .. } = &failure.fault;
     let call = if call.is_empty() { String::new() } else { format!(" in {call}") };
-    let words = format!("{} of {} failed: {kind}{call}", failure.seeds.len(), failure.runs);
+    let (failed, code) = (failure.seeds.len(), code.name());
+    let words = format!("{failed} of {} failed [{code}]: {kind}{call}", failure.runs);
+    let peak = failure.traces.peak_memory_bytes;
     let mut cells = vec!["-".to_owned(); columns];
     cells[0] = names.short(&failure.method).to_owned();
     cells[ACCURACY_COLUMN] = printable(&words);
+    cells[columns - 1] = peak.map_or("-".into(), |bytes| format!("{:.0} MiB", bytes as f64 / MIB));
     cells
 }
 

@@ -5,6 +5,7 @@ use perdura_abi::message::ViewNeeds;
 use crate::run::{
     Fault, Outcome, Resources, RunError, RunFolder, RunPlan, ScenarioSummary, Summary, ViewSummary,
 };
+use crate::worker::FaultTraces;
 
 /// One run: its plan, and what it left if it came to an end.
 #[derive(Clone, Debug)]
@@ -37,6 +38,15 @@ impl RunRecord {
             Some(Outcome::Failed(fault)) => Some(fault.clone()),
             None => Some(Fault::unfinished()),
         }
+    }
+
+    /// What its fault left; where a learner of its own process had no time to be looked at, the memory of
+    /// all processes together as it was seen last.
+    pub(crate) fn traces(&self) -> FaultTraces {
+        let resources = self.resources.as_ref();
+        let traces = resources.and_then(|resources| resources.fault.clone()).unwrap_or_default();
+        let seen = resources.and_then(|resources| resources.peak_pss_bytes);
+        FaultTraces { peak_memory_bytes: traces.peak_memory_bytes.or(seen), ..traces }
     }
 
     /// `finished`, `failed` or `unfinished`.

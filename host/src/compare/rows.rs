@@ -4,7 +4,7 @@ use perdura_abi::message::ViewNeeds;
 
 use super::record::{MethodRuns, scenario_rank};
 use super::{AnytimeSpread, Failure, GroupingSpread, Row, RunRecord};
-use crate::run::{Grouping, Metrics, Networks, Resources, ViewSummary};
+use crate::run::{Fault, Grouping, Metrics, Networks, Resources, ViewSummary};
 use crate::stats::Spread;
 
 /// The rows of a method; never empty.
@@ -25,9 +25,10 @@ pub fn failures(method: &MethodRuns<'_>) -> Vec<Failure> {
     let mut failures: Vec<Failure> = Vec::new();
     for run in &method.runs {
         let Some(fault) = run.fault() else { continue };
-        let key = (&fault.kind, &fault.call, &fault.message);
-        let same =
-            failures.iter_mut().find(|f| (&f.fault.kind, &f.fault.call, &f.fault.message) == key);
+        let key = |fault: &Fault| {
+            (fault.code, fault.kind.clone(), fault.call.clone(), fault.message.clone())
+        };
+        let same = failures.iter_mut().find(|known| key(&known.fault) == key(&fault));
         match same {
             Some(failure) => failure.seeds.push(run.plan.seed),
             None => failures.push(Failure {
@@ -35,6 +36,7 @@ pub fn failures(method: &MethodRuns<'_>) -> Vec<Failure> {
                 seeds: vec![run.plan.seed],
                 runs: method.runs.len(),
                 fault,
+                traces: run.traces(),
             }),
         }
     }

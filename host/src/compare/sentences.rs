@@ -209,6 +209,6 @@ mod tests {
             fault.location = None;
         }
         let sentences = failure_sentences(&Comparison::of(&[record]));
-        assert_eq!(sentences, ["broken failed with seed 3: panic: bad  [31mred"]);
+        assert_eq!(sentences, ["broken failed with seed 3: panicked: bad  [31mred"]);
     }
 }

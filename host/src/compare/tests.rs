@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::run::tests::plan;
 use crate::run::{
-    AnytimeSummary, Fault, Metrics, Outcome, Resources, ScenarioSummary, Summary, ViewSummary,
+    AnytimeSummary, Fault, FaultCode, Metrics, Outcome, Resources, ScenarioSummary, Summary,
+    ViewSummary,
 };
+use crate::worker::FaultTraces;
 
 fn scores(scenario: &str, accuracy: f64) -> ScenarioSummary {
     let metrics = Metrics {
@@ -49,17 +51,17 @@ pub fn finished(method: &str, seed: u64, views: Vec<ViewSummary>) -> RunRecord {
 }
 
 pub fn failed(method: &str, seed: u64) -> RunRecord {
+    let message = "index out of bounds: the len is 3 but the index is 7";
     let fault = Fault {
         step: Some(17),
-        call: "observe".into(),
-        kind: "panic".into(),
-        message: "index out of bounds: the len is 3 but the index is 7".into(),
         location: Some("src/lib.rs:10".into()),
-        last_log: vec![],
+        ..Fault::new(FaultCode::Panic, "observe", "panicked", message)
     };
     let plan = plan(method, seed);
     let summary = Some(Summary::empty(&plan, Outcome::Failed(fault)));
-    RunRecord { plan, summary, resources: None }
+    let traces = FaultTraces { peak_memory_bytes: Some(20 << 20), ..FaultTraces::default() };
+    let resources = Resources { fault: Some(traces), ..Resources::default() };
+    RunRecord { plan, summary, resources: Some(resources) }
 }
 
 /// Two methods over three seeds, the second with two views, the third method failing everywhere.

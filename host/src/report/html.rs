@@ -10,7 +10,7 @@ use crate::compare::{
     self, AnytimeSpread, Comparison, Names, Row, anytime_legend, failure_sentences, interval,
     mark_legend, pair_sentences, plus_minus, points, printable, ranking_sentences,
 };
-use crate::run::{MemorySize, Outcome, Resources, RunPlan, Summary, memory_text};
+use crate::run::{Fault, MemorySize, Outcome, Resources, RunPlan, Summary, memory_text};
 use crate::stats::Spread;
 
 pub const VEGA: &str = include_str!("assets/vega.min.js");
@@ -275,18 +275,25 @@ fn steps_per_second(resources: &Resources) -> Option<f64> {
 fn failures(section: &Section) -> Markup {
     let failed =
         section.runs.iter().filter_map(|run| match &run.record.summary.as_ref()?.outcome {
-            Outcome::Failed(fault) if !fault.last_log.is_empty() => Some((run, fault)),
+            Outcome::Failed(fault) => {
+                Some((run, last_words(fault, &run.record.traces().backtrace)))
+            }
             _ => None,
         });
     let sentences = failure_sentences(&section.comparison);
     page! {
         @if sentences.is_empty() { p { "None." } }
         ul.sentences { @for sentence in sentences { li { (sentence) } } }
-        @for (run, fault) in failed { details {
+        @for (run, lines) in failed.filter(|(_, lines)| !lines.is_empty()) { details {
             summary { "Last words of " (run.record.plan.arm()) ", seed " (run.record.plan.seed) }
-            pre { @for line in &fault.last_log { (printable(line)) "\n" } }
+            pre { @for line in &lines { (printable(line)) "\n" } }
         } }
     }
+}
+
+/// What a plugin printed last, and where it panicked.
+fn last_words(fault: &Fault, backtrace: &[String]) -> Vec<String> {
+    fault.last_log.iter().chain(backtrace).cloned().collect()
 }
 
 fn runs(section: &Section) -> Markup {

@@ -63,6 +63,12 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether the disk, or the user's share of it, had no room left.
+    pub fn is_disk_full(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, RunError::Io { source, .. } if full.contains(&source.kind()))
+    }
+
     /// For `map_err`: an input or output error with what was tried, on what.
     pub(super) fn io(
         action: &'static str,

@@ -15,6 +15,9 @@ const RESOURCES: &str = "resources.json";
 const ANYTIME: &str = "anytime.safetensors";
 const PREDICTIONS: &str = "predictions";
 const LOG: &str = "log.txt";
+const RESERVE: &str = "reserve";
+/// Room for an outcome without scores: words, and the last lines of a log.
+const RESERVE_BYTES: usize = 64 << 10;
 
 /// The folder of one run.
 #[derive(Debug)]
@@ -236,8 +239,27 @@ impl RunFolder {
         path.exists().then(|| Anytime::read(&path)).transpose()
     }
 
-    /// Writes resources, then the summary: a folder with a summary is complete.
+    /// Keeps some room, so that a run for which the disk becomes too small can say so.
+    pub fn reserve(&self) -> Result<(), RunError> {
+        // Not zeros, which some file systems do not store.
+        let bytes: Vec<u8> = (0..RESERVE_BYTES).map(|at| (at * at) as u8 | 1).collect();
+        files::write(&self.path.join(RESERVE), &bytes)
+    }
+
+    /// Writes resources, then the summary: a folder with a summary is complete. On a full disk the outcome
+    /// is written without the scores, and a run that had finished is one that failed.
     pub fn finish(&self, summary: &Summary, resources: &Resources) -> Result<(), RunError> {
+        remove(&self.path.join(RESERVE))?;
+        match self.write_end(summary, resources) {
+            Err(error) if error.is_disk_full() => {
+                tracing::warn!("only the outcome is kept: {error}");
+                self.write_end(&summary.without_scores(&error), resources)
+            }
+            written => written,
+        }
+    }
+
+    fn write_end(&self, summary: &Summary, resources: &Resources) -> Result<(), RunError> {
         files::write(&self.path.join(RESOURCES), files::json_text(resources).as_bytes())?;
         files::write(&self.path.join(SUMMARY), files::json_text(summary).as_bytes())?;
         remove(&self.path.join(PARTIAL))

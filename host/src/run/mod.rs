@@ -10,6 +10,7 @@
 //! | `summary.json` | [`Summary`]: outcome, matrices, metrics; written last | yes |
 //! | `partial.json` | [`Summary`] so far, after every score; gone when there is one of the end | no |
 //! | `resources.json` | [`Resources`]: time, memory, tier, machine, date | no |
+//! | `reserve` | room that a failed run needs on a full disk to say so; gone when it has ended | yes |
 //! | `tags.txt` | words people gave the run | no |
 //! | `mlflow.json` | what the run is called at a tracking server | no |
 //! | `log.txt` | log lines of host and plugin | no |
@@ -21,6 +22,7 @@ mod checkpoint;
 mod checkpoints;
 mod error;
 mod event;
+mod fault;
 mod files;
 mod find;
 mod folder;
@@ -36,6 +38,7 @@ pub use checkpoint::{Checkpoint, CheckpointWriter};
 pub use checkpoints::Checkpoints;
 pub use error::RunError;
 pub use event::{Event, EventKind};
+pub use fault::{Fault, FaultCode};
 pub use find::{find, readable};
 pub use folder::{RunFolder, Status};
 pub use mlflow_run::MlflowRun;
@@ -45,8 +48,8 @@ pub use plan::{
 pub use predictions::{ABSENT_CLASS, After, Predictions};
 pub use resources::{Machine, Resources, utc_text};
 pub use summary::{
-    AnytimeSummary, Fault, Grouping, LearnerEvent, Metrics, Networks, Outcome, ScenarioSummary,
-    Summary, ViewSummary,
+    AnytimeSummary, Grouping, LearnerEvent, Metrics, Networks, Outcome, ScenarioSummary, Summary,
+    ViewSummary,
 };
 pub use tags::check_tag;
 

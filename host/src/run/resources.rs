@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::check::CheckNote;
+use crate::worker::FaultTraces;
 
 /// `resources.json`.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -47,6 +48,9 @@ pub struct Resources {
     /// What `perdura plugins check` last found of this plugin file, as far as this machine knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<CheckNote>,
+    /// Of a run that failed: what the fault left beside what the summary says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultTraces>,
 }
 
 /// The machine of a run.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use perdura_abi::message::{EventMsg, ViewNeeds, Wishes};
 use serde::{Deserialize, Serialize};
 
-use super::{MemorySize, RunPlan};
+use super::{Fault, MemorySize, RunError, RunPlan};
 
 /// `summary.json`. Undefined numbers are `None`, written as `null`.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -56,40 +56,6 @@ pub struct Summary {
 pub enum Outcome {
     Finished,
     Failed(Fault),
-}
-
-/// Why a run failed.
-#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fault {
-    /// Step in flight; `None` outside `observe`.
-    pub step: Option<u64>,
-    /// Call in flight, for example `observe`.
-    pub call: String,
-    /// What happened, in words: `panicked`, `was ended by SIGSEGV (signal 11)`, ...
-    pub kind: String,
-    pub message: String,
-    /// File and line in the plugin, where known.
-    pub location: Option<String>,
-    /// Last lines the plugin logged, without times.
-    pub last_log: Vec<String>,
-}
-
-/// Kind of the fault of a run that has not come to an end.
-const UNFINISHED: &str = "unfinished";
-
-impl Fault {
-    /// Of a run that goes on, or whose processes were all killed.
-    pub fn unfinished() -> Fault {
-        Fault {
-            kind: UNFINISHED.into(),
-            message: "the run left no summary: it goes on, or was killed".into(),
-            ..Fault::default()
-        }
-    }
-
-    pub fn is_unfinished(&self) -> bool {
-        self.kind == UNFINISHED
-    }
 }
 
 /// What was scored between boundaries; the accuracies are in `anytime.safetensors`.
@@ -189,6 +155,17 @@ pub struct LearnerEvent {
 
 impl Summary {
     pub const FORMAT: u32 = 1;
+
+    /// What can be said where there was no room for more. A run that finished has failed then.
+    pub(super) fn without_scores(&self, error: &RunError) -> Summary {
+        let outcome = match &self.outcome {
+            Outcome::Finished => Outcome::Failed(Fault::of_results(error)),
+            failed => failed.clone(),
+        };
+        let (views, events, growth) = (Vec::new(), Vec::new(), Vec::new());
+        let (grouping, scored_after_steps) = (None, None);
+        Summary { outcome, views, events, growth, grouping, scored_after_steps, ..self.clone() }
+    }
 
     /// The summary of a run of this plan in which nothing has happened yet.
     pub fn empty(plan: &RunPlan, outcome: Outcome) -> Summary {

@@ -15,8 +15,9 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::interrupt::Interrupt;
-use crate::run::{Fault, Outcome, Resources, RunError, RunFolder, Summary};
+use crate::run::{Fault, FaultCode, Outcome, Resources, RunError, RunFolder, Summary};
 use crate::trainer::{Ended, Line};
+use crate::worker::{FaultTraces, peak_of_ended};
 
 pub use room::{RUN_BYTES, Room};
 
@@ -97,7 +98,10 @@ pub fn run_all(
                     busy += 1;
                 }
                 Err(error) => {
-                    ends[job] = settle(&jobs[job], None, &format!("cannot be started: {error}"))?;
+                    ends[job] = {
+                        let said = format!("cannot be started: {error}");
+                        settle(&jobs[job], None, (&said, FaultTraces::default()))?
+                    };
                     watcher.ended(job, &ends[job]);
                 }
             }
@@ -106,9 +110,11 @@ pub fn run_all(
             Ok(News::Line(job, line)) => watcher.line(job, &line),
             Ok(News::Silence(job, said)) => {
                 let mut process = running[job].take().expect("a job falls silent once");
+                let peak_memory_bytes = peak_of_ended(Pid::from_child(&process.child));
                 let status = process.child.wait().ok();
                 let _ = process.reader.join();
-                ends[job] = settle(&jobs[job], status, &said)?;
+                let traces = FaultTraces { peak_memory_bytes, ..FaultTraces::default() };
+                ends[job] = settle(&jobs[job], status, (&said, traces))?;
                 watcher.ended(job, &ends[job]);
                 busy -= 1;
             }
@@ -170,7 +176,11 @@ fn start(index: usize, job: &Job, sender: Sender<News>) -> std::io::Result<Runni
 }
 
 /// How a job has ended. A process that left no summary gets one, with what it had brought so far.
-fn settle(job: &Job, status: Option<ExitStatus>, said: &str) -> Result<Ended, RunError> {
+fn settle(
+    job: &Job,
+    status: Option<ExitStatus>,
+    (said, traces): (&str, FaultTraces),
+) -> Result<Ended, RunError> {
     let code = status.and_then(|status| status.code());
     if code == Some(i32::from(INTERRUPTED)) {
         return Ok(Ended::Interrupted);
@@ -184,33 +194,37 @@ fn settle(job: &Job, status: Option<ExitStatus>, said: &str) -> Result<Ended, Ru
     let last: Vec<String> = said.lines().map(str::to_owned).collect();
     let last_log = last[last.len().saturating_sub(20)..].to_vec();
     let message = last.iter().find_map(|l| l.strip_prefix("error: ")).unwrap_or("").to_owned();
-    let fault = Fault {
-        step: None,
-        call: "run".into(),
-        kind: status.map_or_else(|| "not started".into(), ended_how),
-        message: if status.is_none() { said.to_owned() } else { message },
-        location: None,
-        last_log,
-    };
-    let outcome = Outcome::Failed(fault);
+    let fault = Fault { last_log, ..ended_how(status) };
+    let message = if status.is_none() { said.to_owned() } else { message };
+    let outcome = Outcome::Failed(Fault { message, ..fault });
     if !refused {
-        let resources = Resources { format: Resources::FORMAT, ..Resources::default() };
+        let fault = Some(traces);
+        let resources = Resources { format: Resources::FORMAT, fault, ..Resources::default() };
         // What its finished experiences have brought is kept.
         let so_far = folder.partial().unwrap_or_else(|| Summary::empty(&plan, outcome.clone()));
         let written = folder.finish(&Summary { outcome: outcome.clone(), ..so_far }, &resources);
         if let Err(error) = written {
             // The run can be taken up once this is mended; the others go on.
             tracing::error!("{}: {error}", job.name);
+            return Ok(Ended::Outcome(Outcome::Failed(Fault::of_results(&error))));
         }
     }
     Ok(Ended::Outcome(outcome))
 }
 
-fn ended_how(status: ExitStatus) -> String {
+/// The fault of a process of a run that left no summary; `None` is one that never was.
+fn ended_how(status: Option<ExitStatus>) -> Fault {
     use std::os::unix::process::ExitStatusExt;
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("the process of the run was ended by signal {signal}"),
-        (None, Some(code)) => format!("the process of the run left with exit code {code}"),
-        (None, None) => "the process of the run ended".into(),
-    }
+    let Some(status) = status else {
+        return Fault::new(FaultCode::NotStarted, "run", "not started", "");
+    };
+    let (signal, exit_code) = (status.signal(), status.code());
+    let how = match (signal, exit_code) {
+        (Some(signal), _) => format!(" was ended by signal {signal}"),
+        (None, Some(code)) => format!(" left with exit code {code}"),
+        (None, None) => " ended".into(),
+    };
+    let code = if signal.is_some() { FaultCode::Signal } else { FaultCode::Exit };
+    let fault = Fault::new(code, "run", format!("the process of the run{how}"), "");
+    Fault { signal, exit_code, ..fault }
 }

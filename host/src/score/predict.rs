@@ -14,7 +14,7 @@ use tracing::level_filters::LevelFilter;
 use crate::interrupt::Interrupt;
 use crate::metrics::{Prediction, Truth};
 use crate::rng::{call_seed, keyed, shuffle};
-use crate::run::{ABSENT_CLASS, After, Predictions};
+use crate::run::{ABSENT_CLASS, After, FaultCode, Predictions};
 use crate::stream::{Benchmark, EvalHead, Scenario};
 use crate::trainer::{Activity, Ledger};
 use crate::worker::{CallFault, HostServices, LearnerPort, NoServices};
@@ -39,7 +39,7 @@ pub enum ScoreFault {
     Call(#[from] CallFault),
     /// What the learner answered cannot be scored.
     #[error("view `{view}`: {problem}")]
-    Answer { view: String, problem: String },
+    Answer { view: String, problem: String, code: FaultCode },
     /// The run is to end; nothing is wrong with the learner.
     #[error("the run was asked to end")]
     Interrupted,
@@ -277,7 +277,10 @@ impl Scorer {
         (view, predictions): (usize, &mut Predictions),
     ) -> Result<bool, ScoreFault> {
         let View { name, until_opened, .. } = &self.views[view];
-        let problem = |problem: String| ScoreFault::Answer { view: name.clone(), problem };
+        let wrong = |code, problem| ScoreFault::Answer { view: name.clone(), problem, code };
+        let problem = |problem: String| wrong(FaultCode::Answer, problem);
+        let infinite =
+            || wrong(FaultCode::NotFinite, "its largest logit is not a finite number".to_owned());
         let header: PredictReply = serde_json::from_slice(reply.header())
             .map_err(|e| problem(format!("the answer to `predict` cannot be read: {e}")))?;
         let Some(id) = header.logits else {
@@ -301,8 +304,7 @@ impl Scorer {
             let experience = usize::from(paper.samples[place].experience);
             let task = &self.benchmark.experiences[experience].classes;
             let truth = Truth { label, task, seen: paper.seen.as_deref() };
-            let row = Prediction::from_logits(row, truth)
-                .ok_or_else(|| problem("its largest logit is not a finite number".into()))?;
+            let row = Prediction::from_logits(row, truth).ok_or_else(infinite)?;
             self.keep(predictions, place, &row, view);
         }
         Ok(true)

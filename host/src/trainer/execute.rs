@@ -21,7 +21,8 @@ use crate::interrupt::Interrupt;
 use crate::planning::host_build;
 use crate::plugin::{self, Found, LoadError};
 use crate::run::{
-    Checkpoint, Fault, HostBuild, MemorySize, Outcome, RunError, RunFolder, RunPlan, Status,
+    Checkpoint, Fault, FaultCode, HostBuild, MemorySize, Outcome, RunError, RunFolder, RunPlan,
+    Status,
 };
 use crate::score::{Scorer, load};
 use crate::stream::{self, Benchmark, StreamContent, StreamError};
@@ -129,6 +130,7 @@ pub fn execute_on(
     let kept = content.map(|c| (c.results.events_bytes, c.results.predictions.as_slice()));
     let (events_bytes, predictions) = kept.unwrap_or_default();
     folder.rewind(events_bytes, predictions)?;
+    folder.reserve()?;
     let every = (options.checkpoints, options.interrupt.clone());
     let standing = content.map(|c| &c.standing);
     let keeper = Keeper::new(every, &folder, (plan.clone(), stream), standing)?;
@@ -237,9 +239,8 @@ impl Run<'_> {
         mut checkpoint: Option<Taken>,
     ) -> Result<(World, Option<Taken>), Box<Fault>> {
         let Run { plan, benchmark, .. } = self;
-        let refused = |call: &str| {
-            let (call, kind) = (call.to_owned(), "refused".into());
-            move |message| Box::new(Fault { step: None, call, kind, message, ..Fault::default() })
+        let refused = |call: &'static str| {
+            move |message| Box::new(Fault::new(FaultCode::Refused, call, "refused", message))
         };
         let empty =
             matches!(plan.memory, None | Some(MemorySize::Samples(0) | MemorySize::Bytes(0)));
@@ -316,12 +317,9 @@ pub fn context_of(plan: &RunPlan, benchmark: &Benchmark) -> ContextMsg {
 pub fn declared(port: &mut dyn LearnerPort) -> Result<Declaration, CallFault> {
     let mut reply = MessageBuf::new();
     port.call(Op::DECLARE, &MessageBuf::new(), &mut NoServices, &mut reply)?;
-    serde_json::from_slice(reply.header()).map_err(|e| CallFault {
-        kind: crate::worker::FaultKind::Protocol,
-        call: "declare".into(),
-        message: format!("the declaration cannot be read: {e}"),
-        location: None,
-        last_log: Vec::new(),
+    serde_json::from_slice(reply.header()).map_err(|e| {
+        let text = format!("the declaration cannot be read: {e}");
+        CallFault::new(crate::worker::FaultKind::Protocol, "declare", text)
     })
 }
 
@@ -329,11 +327,8 @@ pub fn declared(port: &mut dyn LearnerPort) -> Result<Declaration, CallFault> {
 fn claimed(port: &mut dyn LearnerPort) -> Result<ResourcesReply, CallFault> {
     let mut reply = MessageBuf::new();
     port.call(Op::RESOURCES, &MessageBuf::new(), &mut NoServices, &mut reply)?;
-    serde_json::from_slice(reply.header()).map_err(|e| CallFault {
-        kind: crate::worker::FaultKind::Protocol,
-        call: "resources".into(),
-        message: format!("the answer cannot be read: {e}"),
-        location: None,
-        last_log: Vec::new(),
+    serde_json::from_slice(reply.header()).map_err(|e| {
+        let text = format!("the answer cannot be read: {e}");
+        CallFault::new(crate::worker::FaultKind::Protocol, "resources", text)
     })
 }

@@ -35,6 +35,7 @@ use crate::rng::{call_seed, keyed, shuffle};
 use crate::run::{After, Fault};
 use crate::stream::epoch_order;
 use crate::worker::{CallFault, LearnerPort};
+use report::Unsound;
 use standing::ExperienceSoFar;
 
 pub use declaration::check as check_declaration;
@@ -251,7 +252,7 @@ impl<'a> Trainer<'a> {
         let Trainer { desk, ledger, reply, .. } = self;
         let world = &mut desk.world;
         let applied = ledger.time(Activity::Replay, || world.apply(reply));
-        let applied = applied.map_err(|problem| self.fault(Op::OBSERVE, "report", problem))?;
+        let applied = applied.map_err(|unsound| self.report_fault(unsound))?;
         let place = &mut self.desk.world.place;
         applied.events.into_iter().for_each(|event| self.observer.learner_event(place, event));
         place.step += 1;
@@ -307,10 +308,9 @@ impl<'a> Trainer<'a> {
         outcome.map_err(|fault| fault_of(&self.desk.world, op, fault))
     }
 
-    fn fault(&self, op: Op, kind: &str, message: String) -> Box<Fault> {
-        let step = (op == Op::OBSERVE).then_some(self.desk.world.place.step);
-        let (call, kind) = (op.name().into(), kind.into());
-        Box::new(Fault { step, call, kind, message, ..Fault::default() })
+    fn report_fault(&self, Unsound { code, problem }: Unsound) -> Box<Fault> {
+        let step = Some(self.desk.world.place.step);
+        Box::new(Fault { step, ..Fault::new(code, Op::OBSERVE.name(), "report", problem) })
     }
 }
 
@@ -322,9 +322,7 @@ pub fn fault_of(world: &World, op: Op, fault: CallFault) -> Box<Fault> {
 
 /// A failed call as it is kept with the run, of a known step.
 pub fn stored_fault(step: Option<u64>, fault: CallFault) -> Box<Fault> {
-    let CallFault { kind, call, message, location, last_log } = fault;
-    let location = location.map(String::from);
-    Box::new(Fault { step, call, kind: kind.to_string(), message, location, last_log })
+    Box::new(Fault::of_call(step, fault))
 }
 
 impl World {

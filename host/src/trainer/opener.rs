@@ -75,8 +75,7 @@ impl Opener {
 
 fn load_fault(error: LoadError) -> CallFault {
     let kind = crate::worker::FaultKind::Error { kind: error.code().into() };
-    let (call, message) = ("open".into(), error.to_string());
-    CallFault { kind, call, message, location: None, last_log: Vec::new() }
+    CallFault::new(kind, "open", error.to_string())
 }
 
 /// Offers a learner that is being created nothing but a log.

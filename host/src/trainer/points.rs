@@ -143,14 +143,13 @@ impl Recorder {
 pub fn score_fault(fault: ScoreFault) -> Box<Fault> {
     match fault {
         ScoreFault::Call(fault) => stored_fault(None, fault),
-        ScoreFault::Answer { .. } | ScoreFault::Interrupted => {
-            let (call, kind) = ("predict".into(), "answer".into());
-            Box::new(Fault { call, kind, message: fault.to_string(), ..Fault::default() })
+        ScoreFault::Answer { code, .. } => {
+            Box::new(Fault::new(code, "predict", "answer", fault.to_string()))
         }
+        ScoreFault::Interrupted => unreachable!("it is no fault, and was looked for before"),
     }
 }
 
 pub fn results_fault(error: RunError) -> Box<Fault> {
-    let (call, kind) = ("results".into(), "host".into());
-    Box::new(Fault { call, kind, message: error.to_string(), ..Fault::default() })
+    Box::new(Fault::of_results(&error))
 }

@@ -259,6 +259,10 @@ impl Recorder {
             self.lines.folder.write_anytime(anytime)?;
         }
         let summary = self.summary_so_far(outcome, anytime.as_ref());
+        let fault = match &summary.outcome {
+            Outcome::Failed(fault) => Some(fault.traces.clone()),
+            Outcome::Finished => None,
+        };
         let seconds = self.lines.spent().as_secs_f64();
         let resources = Resources {
             format: Resources::FORMAT,
@@ -274,6 +278,7 @@ impl Recorder {
             resumed: self.resumed,
             snapshot_seconds: self.snapshots.as_ref().map(|s| s.worked().as_secs_f64()),
             check: crate::check::note_of(&self.plugin_sha256),
+            fault,
         };
         self.lines.folder.finish(&summary, &resources)?;
         if summary.outcome == Outcome::Finished

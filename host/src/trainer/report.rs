@@ -11,11 +11,31 @@ use super::services::tensor;
 use super::world::{Item, World};
 use crate::memory::Sample;
 use crate::rng::keyed;
+use crate::run::FaultCode;
 
 /// What is kept of a report.
 pub struct Applied {
     pub scalars: BTreeMap<String, f64>,
     pub events: Vec<EventMsg>,
+}
+
+/// Why a report makes no sense.
+#[derive(Debug, PartialEq)]
+pub struct Unsound {
+    pub code: FaultCode,
+    pub problem: String,
+}
+
+impl Unsound {
+    fn not_finite(problem: String) -> Unsound {
+        Unsound { code: FaultCode::NotFinite, problem }
+    }
+}
+
+impl From<String> for Unsound {
+    fn from(problem: String) -> Unsound {
+        Unsound { code: FaultCode::Report, problem }
+    }
 }
 
 impl World {
@@ -28,7 +48,7 @@ impl World {
     }
 
     /// Applies the report of the step in flight.
-    pub fn apply(&mut self, reply: &MessageBuf) -> Result<Applied, String> {
+    pub fn apply(&mut self, reply: &MessageBuf) -> Result<Applied, Unsound> {
         let header: ReportMsg = match reply.header() {
             [] => ReportMsg::default(),
             text => serde_json::from_slice(text)
@@ -48,19 +68,20 @@ impl World {
             for column in &header.columns {
                 self.keep_column(column, &message)?;
             }
-            header.writes.iter().try_for_each(|write| self.write_column(write, &message))
+            header.writes.iter().try_for_each(|write| self.write_column(write, &message))?;
+            Ok::<(), Unsound>(())
         })?;
         Ok(Applied { scalars: header.scalars, events: header.events })
     }
 
-    fn check_scalars(&self, scalars: &BTreeMap<String, f64>) -> Result<(), String> {
+    fn check_scalars(&self, scalars: &BTreeMap<String, f64>) -> Result<(), Unsound> {
         let declared = &self.declaration.scalars;
         match scalars.iter().find(|(name, value)| !declared.contains(name) || !value.is_finite()) {
             None => Ok(()),
             Some((name, value)) if !value.is_finite() => {
-                Err(format!("scalar `{name}` is not a finite number"))
+                Err(Unsound::not_finite(format!("scalar `{name}` is not a finite number")))
             }
-            Some((name, _)) => Err(format!("scalar `{name}` was not declared")),
+            Some((name, _)) => Err(format!("scalar `{name}` was not declared").into()),
         }
     }
 
@@ -146,7 +167,7 @@ impl World {
         &mut self,
         column: &ReportColumnMsg,
         message: &Message<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unsound> {
         let name = &column.name;
         let values: &[f32] = tensor(message, column.values, name)?;
         let declared = self.declaration.columns.iter().find(|c| c.name == *name);
@@ -154,12 +175,11 @@ impl World {
         let rows = self.batch.len();
         if values.len() != rows * width {
             let found = values.len();
-            return Err(format!(
-                "column `{name}`: expected {rows} x {width} values, found {found}"
-            ));
+            let text = format!("column `{name}`: expected {rows} x {width} values, found {found}");
+            return Err(text.into());
         }
         if let Some(value) = values.iter().find(|v| !v.is_finite()) {
-            return Err(format!("column `{name}` holds {value}"));
+            return Err(Unsound::not_finite(format!("column `{name}` holds {value}")));
         }
         for (row, values) in values.chunks_exact(width).enumerate() {
             let (Some(slot), uid) = (self.batch_slots[row], self.uid(self.batch[row])) else {

@@ -14,8 +14,9 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::FaultKind;
 use super::spawn::open_log;
+use super::usage::peak_of_ended;
+use super::{FaultKind, Usage};
 
 /// What a worker may take. `None` leaves the host's own limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Limits {
 pub struct WorkerChild {
     child: Child,
     ended: Option<ExitStatus>,
+    /// Of one that ended badly.
+    peak_bytes: Option<u64>,
     pid: Pid,
     /// Readable once the process has ended, even while something else holds its socket open.
     pidfd: OwnedFd,
@@ -53,6 +56,8 @@ pub struct Log {
 
 const LOG_LINES: usize = 20;
 const LOG_TAIL_BYTES: u64 = 8 << 10;
+/// Names of generic functions are long.
+const PANIC_TAIL_BYTES: u64 = 64 << 10;
 
 impl WorkerChild {
     /// Starts `command` as leader of a process group of its own and sets its limits.
@@ -68,8 +73,8 @@ impl WorkerChild {
         let ready = limits.apply(pid).and_then(|()| Ok(pidfd_open(pid, PidfdFlags::empty())?));
         match ready {
             Ok(pidfd) => {
-                let ended = None;
-                Ok(WorkerChild { child, ended, pid, pidfd, log, _directory: directory })
+                let (ended, peak_bytes, _directory) = (None, None, directory);
+                Ok(WorkerChild { child, ended, peak_bytes, pid, pidfd, log, _directory })
             }
             Err(error) => {
                 let _ = child.kill();
@@ -114,9 +119,33 @@ impl WorkerChild {
         Ok(self.ended.expect("set above"))
     }
 
+    /// Largest resident size it had; as far as can be told.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        match self.ended {
+            Some(_) => self.peak_bytes,
+            None => Usage::of(self.id()).map(|usage| usage.resident_peak_bytes),
+        }
+    }
+
+    /// As [`end`](Self::end), for one that went wrong: what it had is noted before it is gone.
+    pub fn end_noting_peak(&mut self) -> io::Result<ExitStatus> {
+        if self.ended.is_none() {
+            let alive = Usage::of(self.id()).map(|usage| usage.resident_peak_bytes);
+            let _ = kill_process_group(self.pid, Signal::KILL);
+            self.peak_bytes = alive.or_else(|| peak_of_ended(self.pid));
+        }
+        self.end()
+    }
+
     /// The last lines this worker printed.
     pub fn last_log(&self) -> Vec<String> {
-        self.log.last_lines().unwrap_or_default()
+        let lines = self.log.last_lines(LOG_TAIL_BYTES).unwrap_or_default();
+        last(&lines)
+    }
+
+    /// The last lines it printed before its last panic, and the frames of that panic.
+    pub fn last_panic(&self) -> (Vec<String>, Vec<String>) {
+        split_panic(&self.log.last_lines(PANIC_TAIL_BYTES).unwrap_or_default())
     }
 }
 
@@ -168,18 +197,31 @@ impl Log {
         }
     }
 
-    fn last_lines(&self) -> io::Result<Vec<String>> {
+    fn last_lines(&self, tail_bytes: u64) -> io::Result<Vec<String>> {
         let mut file = File::open(&self.path)?;
         let len = file.metadata()?.len();
-        let from = len.saturating_sub(LOG_TAIL_BYTES).max(self.start_bytes);
+        let from = len.saturating_sub(tail_bytes).max(self.start_bytes);
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
-        file.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        let first = lines.len().saturating_sub(LOG_LINES);
-        Ok(lines[first..].iter().map(|line| line.to_string()).collect())
+        file.take(tail_bytes).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
     }
+}
+
+fn last(lines: &[String]) -> Vec<String> {
+    lines[lines.len().saturating_sub(LOG_LINES)..].to_vec()
+}
+
+/// Lines before the last panic in a log, and its frames: what follows `stack backtrace:`, indented.
+fn split_panic(lines: &[String]) -> (Vec<String>, Vec<String>) {
+    let begins = |line: &String| line.starts_with("thread '") && line.contains(" panicked at ");
+    let Some(panic) = lines.iter().rposition(begins) else { return (last(lines), Vec::new()) };
+    let title = |line: &&String| line.trim() != "stack backtrace:";
+    let frames = lines[panic..].iter().skip_while(title).skip(1);
+    let frames = frames.take_while(|line| line.starts_with(' ')).map(|line| line.trim().to_owned());
+    // A blank line comes before the message.
+    let before = lines[..panic].iter().filter(|line| !line.is_empty()).cloned();
+    (last(&before.collect::<Vec<_>>()), frames.collect())
 }
 
 /// How a process ended, and what that usually means (empty where nothing can be said).
@@ -225,4 +267,22 @@ fn start_from_lasting_thread(command: Command) -> io::Result<Child> {
     let (answer, answered) = channel();
     starter.send((command, answer)).map_err(|_| gone())?;
     answered.recv().map_err(|_| gone())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_log_is_told_from_what_came_before() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let log = "one\ntwo\n\nthread 'main' (7) panicked at src/lib.rs:3:5:\nwhy\nstack backtrace:\n   \
+                   0: begin_panic\n   1: learner::observe\n             at ./src/lib.rs:3:5\nnote: more\n";
+        let (before, frames) = split_panic(&lines(log));
+        assert_eq!(before, ["one", "two"]);
+        assert_eq!(frames, ["0: begin_panic", "1: learner::observe", "at ./src/lib.rs:3:5"]);
+        assert_eq!(split_panic(&lines("a\nb")), (lines("a\nb"), vec![]));
+        let many = "x\n".repeat(30) + "thread 'a' panicked at b:\nc";
+        assert_eq!(split_panic(&lines(&many)), (vec!["x".to_owned(); LOG_LINES], vec![]));
+    }
 }

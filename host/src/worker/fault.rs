@@ -13,8 +13,21 @@ pub struct CallFault {
     pub message: String,
     /// `file:line:column` of a panic.
     pub location: Option<Box<str>>,
-    /// Last lines of what the worker printed, oldest first; empty where the learner lives on.
-    pub last_log: Vec<String>,
+    /// Last lines of what the worker printed, oldest first; of a panic those before it.
+    pub last_log: Box<[String]>,
+    #[serde(default)]
+    pub traces: Box<FaultTraces>,
+}
+
+/// What a fault leaves that another one like it may leave otherwise.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct FaultTraces {
+    /// Frames of a panic, innermost first, as the plugin printed them; empty where there are none.
+    pub backtrace: Vec<String>,
+    /// Largest resident size of the learner's process. `None` where it cannot be told from what the host
+    /// had when it started the process, and for a learner without one of its own.
+    pub peak_memory_bytes: Option<u64>,
 }
 
 /// How a call failed.
@@ -37,6 +50,19 @@ pub enum FaultKind {
 }
 
 impl CallFault {
+    /// Without a place, a log or traces.
+    pub fn new(kind: FaultKind, call: &str, message: impl Into<String>) -> Self {
+        let (call, message) = (call.into(), message.into());
+        CallFault {
+            kind,
+            call,
+            message,
+            location: None,
+            last_log: Box::default(),
+            traces: Box::default(),
+        }
+    }
+
     /// What an error that crossed the boundary means to the host.
     pub(super) fn from_abi(call: &str, error: AbiError) -> Self {
         let kind = match error.kind {
@@ -44,13 +70,11 @@ impl CallFault {
             kind => FaultKind::Error { kind: kind.name().into() },
         };
         let location = (!error.location.is_empty()).then(|| error.location.as_str().into());
-        let (call, message) = (call.into(), error.message.into());
-        CallFault { kind, call, message, location, last_log: Vec::new() }
+        CallFault { location, ..CallFault::new(kind, call, error.message) }
     }
 
     pub(super) fn protocol(call: &str, message: impl Into<String>) -> Self {
-        let (kind, call, message) = (FaultKind::Protocol, call.into(), message.into());
-        CallFault { kind, call, message, location: None, last_log: Vec::new() }
+        CallFault::new(FaultKind::Protocol, call, message)
     }
 
     /// Whether the learner can still be called.
@@ -75,7 +99,7 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// One sentence; the log lines follow on lines of their own.
+/// One sentence; the last words of a learner that is gone follow on lines of their own.
 impl fmt::Display for CallFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the learner {} in `{}`", self.kind, self.call)?;
@@ -85,7 +109,8 @@ impl fmt::Display for CallFault {
         if let Some(location) = &self.location {
             write!(f, " (at {location})")?;
         }
-        for line in &self.last_log {
+        let last_words = if self.learner_lives() { &[] } else { &self.last_log[..] };
+        for line in last_words {
             write!(f, "\n  | {line}")?;
         }
         Ok(())
@@ -101,9 +126,8 @@ mod tests {
     #[test]
     fn faults_read_well_and_are_stored_with_a_tag() {
         let kind = FaultKind::Signal { number: 11, name: "SIGSEGV".into() };
-        let last_log = vec!["last words".to_string()];
-        let call = "observe".into();
-        let fault = CallFault { kind, call, message: String::new(), location: None, last_log };
+        let last_log = ["last words".to_string()].into();
+        let fault = CallFault { last_log, ..CallFault::new(kind, "observe", "") };
         let text = "the learner was ended by SIGSEGV (signal 11) in `observe`\n  | last words";
         assert_eq!(fault.to_string(), text);
         let json = serde_json::to_value(&fault).unwrap();
@@ -116,7 +140,8 @@ mod tests {
     fn a_panic_keeps_its_place() {
         let mut error = AbiError::new(ErrorKind::PANIC, "index 3");
         error.location = "src/lib.rs:4:9".into();
-        let fault = CallFault::from_abi("predict", error);
+        let mut fault = CallFault::from_abi("predict", error);
+        fault.last_log = ["not shown of a learner that lives".into()].into();
         assert_eq!(fault.kind, FaultKind::Panic);
         let text = "the learner panicked in `predict`: index 3 (at src/lib.rs:4:9)";
         assert_eq!(fault.to_string(), text);

@@ -9,8 +9,8 @@
 //! host and worker say to each other, well enough to write a worker in another language. [`Confinement`]
 //! is what a worker gives up before it opens a plugin; `THREATS.md` says what that is good for.
 //!
-//! `unsafe` is found in two files: `shared.rs` (mapped memory) and `serve.rs` (the beginning and the exit of a
-//! worker).
+//! `unsafe` is found in three files: `shared.rs` (mapped memory), `serve.rs` (the beginning and the exit of a
+//! worker) and `usage.rs` (what a process that has ended used).
 
 mod child;
 mod confine;
@@ -34,10 +34,11 @@ mod tests;
 
 pub use child::Limits;
 pub use confine::{Confinement, confine, is_gpu, lacking};
-pub use fault::{CallFault, FaultKind};
+pub use fault::{CallFault, FaultKind, FaultTraces};
 pub use in_process::{InProcessPort, in_process};
 pub use port::{HostServices, LearnerPort, NoServices, Tier};
 pub use process::{Deadlines, WorkerPort};
 pub use serve::{HOST_VARIABLE, end_with_host, run, serve};
 pub use spawn::{SpawnOptions, describe, open, spawn};
+pub(crate) use usage::peak_of_ended;
 pub use usage::{Usage, cpu_seconds_of};

@@ -117,8 +117,7 @@ impl WorkerPort {
             Ok(Greeting::Stranger(reason)) => (FaultKind::Protocol, reason),
             Err(error) => return Err(self.post_mortem(call, self.deadlines.create, error)),
         };
-        let last_log = self.child.last_log();
-        Err(self.bury(CallFault { kind, call: call.into(), message, location: None, last_log }))
+        Err(self.bury(CallFault::new(kind, call, message)))
     }
 
     /// Has the worker do one thing.
@@ -142,7 +141,9 @@ impl WorkerPort {
         let outcome = self.link.exchange(task, &mut watch, services, reply);
         self.in_call = false;
         match outcome {
-            Ok(outcome) => outcome.map_err(|error| CallFault::from_abi(task.name, error)),
+            Ok(outcome) => {
+                outcome.map_err(|error| self.with_traces(CallFault::from_abi(task.name, error)))
+            }
             Err(error) => Err(self.post_mortem(task.name, task.deadline, error)),
         }
     }
@@ -151,7 +152,7 @@ impl WorkerPort {
     fn post_mortem(&mut self, call: &str, deadline: Duration, error: WireError) -> CallFault {
         let closed = matches!(error, WireError::Closed);
         let left_by_itself = closed && self.child.ends_within(Duration::from_secs(2));
-        let status = self.child.end();
+        let status = self.child.end_noting_peak();
         let (kind, message) = match (error, status) {
             (WireError::Timeout, _) => {
                 let seconds = deadline.as_secs_f64();
@@ -163,13 +164,24 @@ impl WorkerPort {
             }
             (error, _) => (FaultKind::Protocol, error.to_string()),
         };
-        let last_log = self.child.last_log();
-        self.bury(CallFault { kind, call: call.into(), message, location: None, last_log })
+        self.bury(CallFault::new(kind, call, message))
     }
 
     fn bury(&mut self, fault: CallFault) -> CallFault {
-        let _ = self.child.end();
+        let _ = self.child.end_noting_peak();
+        let fault = self.with_traces(fault);
         self.ended = Some(fault.clone());
+        fault
+    }
+
+    /// The fault with what the worker left of it.
+    fn with_traces(&self, mut fault: CallFault) -> CallFault {
+        fault.traces.peak_memory_bytes = self.child.peak_bytes();
+        let (said, backtrace) = match fault.kind {
+            FaultKind::Panic => self.child.last_panic(),
+            _ => (self.child.last_log(), Vec::new()),
+        };
+        (fault.last_log, fault.traces.backtrace) = (said.into(), backtrace);
         fault
     }
 }

@@ -145,6 +145,9 @@ fn start_process(
         .env("OMP_NUM_THREADS", &threads)
         .env("MKL_NUM_THREADS", &threads)
         .envs(KEEP_MEMORY)
+        // A panic of the plugin prints where it came from; errors it makes cost nothing more.
+        .env("RUST_BACKTRACE", "1")
+        .env("RUST_LIB_BACKTRACE", "0")
         .envs(options.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)))
         .stdout(output.try_clone()?)

@@ -1,6 +1,9 @@
-//! What a process has used so far, from `/proc`.
+//! What a process has used so far, from `/proc`, and what one that has ended had used.
 
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
 
 /// Time and memory of one process.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
@@ -35,6 +38,27 @@ pub fn cpu_seconds_of(pid: u32) -> Option<f64> {
     cpu_seconds(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// Largest resident size of a child that has ended or is ending, which is still to be reaped afterwards.
+///
+/// Linux counts what the parent had when it started the child: a value that is not above this process's own
+/// is none.
+pub(crate) fn peak_of_ended(child: Pid) -> Option<u64> {
+    let mut used = MaybeUninit::<libc::rusage>::zeroed();
+    let (id, wait) = (child.as_raw_nonzero().get(), libc::WEXITED | libc::WNOWAIT);
+    let nothing = null_mut::<libc::siginfo_t>();
+    // SAFETY: the kernel's `waitid` takes these five arguments, one more than the C library's. It writes
+    // one `rusage` where the last one points, for which there is room, and nothing where the third is null.
+    // Before that all bytes are zero, which is a value of the type: it consists of numbers.
+    let (failed, used) = unsafe {
+        let waited =
+            libc::syscall(libc::SYS_waitid, libc::P_PID, id, nothing, wait, used.as_mut_ptr());
+        (waited != 0, used.assume_init())
+    };
+    let peak = u64::try_from(used.ru_maxrss).ok()? * 1024;
+    let own = Usage::of(std::process::id())?.resident_peak_bytes;
+    (!failed && peak > own).then_some(peak)
+}
+
 /// Fields 14 and 15 of `/proc/pid/stat`. The name in field 2 may hold spaces and brackets.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
@@ -64,5 +88,20 @@ mod tests {
         let usage = Usage::of(std::process::id()).unwrap();
         assert!(usage.resident_peak_bytes > 1 << 20 && usage.pss_bytes > 0);
         assert!(Usage::of(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn what_a_child_had_is_known_until_it_is_reaped() {
+        let own = Usage::of(std::process::id()).unwrap().resident_peak_bytes;
+        let bytes = own + (64 << 20);
+        // `tail` keeps all of one line that does not end.
+        let hungry = format!("head -c {bytes} /dev/zero | tail -c {bytes} > /dev/null");
+        for (words, more) in [("exit 3", false), (hungry.as_str(), true)] {
+            let mut child = std::process::Command::new("sh").args(["-c", words]).spawn().unwrap();
+            let peak = peak_of_ended(Pid::from_child(&child));
+            assert_eq!(peak.is_some_and(|peak| peak > bytes), more, "{peak:?}");
+            assert_eq!(child.wait().unwrap().code(), Some(if more { 0 } else { 3 }));
+            assert_eq!(peak_of_ended(Pid::from_child(&child)), None);
+        }
     }
 }
