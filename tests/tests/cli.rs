@@ -55,7 +55,9 @@ fn wrong_values() {
     refuses("run er --memory 10 --set lr=-1", &["`lr`", "expected a number above 0", "found -1"]);
     refuses("run ewc-online --set e_lambda=-1", &["`e_lambda`", "a number from 0", "found -1"]);
     refuses("run ewc-online --online", &["goes over each experience once more", "--online"]);
-    for method in ["ewc-online", "si"] {
+    refuses("run lwf --set temperature=0", &["`temperature`", "a number above 0", "found 0"]);
+    refuses("run lwf --benchmark known-similarity-digits", &["domain-il"]);
+    for method in ["ewc-online", "si", "lwf"] {
         refuses(&format!("run {method} --benchmark digits-360"), &["task-free"]);
     }
     refuses("run agem --memory 9 --benchmark digits-360", &["`ring`", "boundaries"]);

@@ -139,7 +139,7 @@ fn der_without_its_term_is_sgd_and_derpp_without_labels_is_der() {
     assert_ne!(der.predictions("main"), sgd.predictions("main"));
 }
 
-/// oEWC and SI where nothing pulls and nothing is cut off.
+/// oEWC and SI where nothing pulls and nothing is cut off; LwF repeats only.
 #[test]
 fn held_weights_repeat_and_are_sgd_where_nothing_holds_them() {
     let sgd = run("sgd --preset none --seed 2 --set lr=0.05");
@@ -150,7 +150,7 @@ fn held_weights_repeat_and_are_sgd_where_nothing_holds_them() {
     equal_views((&si("c=0"), "main"), (&sgd, "main"));
     assert_ne!(ewc("90").predictions("main"), sgd.predictions("main"));
     assert_ne!(si("c=10").predictions("main"), sgd.predictions("main"));
-    for method in ["ewc-online", "si", "agem --memory 100"] {
+    for method in ["ewc-online", "si", "lwf", "agem --memory 100"] {
         same_in_every_tier(&format!("{method} --seed 3"));
     }
 }

@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// Methods and settings, those with most to remember first.
-const CASES: [&str; 17] = [
+const CASES: [&str; 18] = [
     "sg-cls --benchmark digits-360 --memory 40 --score-every 40",
     "dualnet --memory 40 --set slow_schedule=every_k --set between=accumulate --drop-last",
     "cls-er --memory 40 --policy class-balanced --score-every 7",
@@ -24,6 +24,7 @@ const CASES: [&str; 17] = [
     "er --benchmark digits-360 --memory 8KiB --score-every 50",
     "sg-cls --benchmark known-similarity-digits --memory 40",
     "cls-er --benchmark digits-360 --memory 40 --policy class-balanced",
+    "lwf",
     "ewc-online",
     "si",
     "agem --memory 40",
