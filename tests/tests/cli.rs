@@ -102,7 +102,7 @@ fn no_memory_for_replay() {
         let line = format!("run er {memory}");
         refuses(&line, &["perdura/er", "asks for replay (request `replay`", "--memory N"]);
     }
-    refuses("run agem", &["perdura/agem", "replay memory", "--memory"]);
+    refuses("run agem", &["perdura/agem", "asks for replay", "--memory N"]);
     refuses("run agem --memory 3", &["3 samples", "5 experiences", "--memory 5"]);
     refuses("run er --memory 4 --policy ring", &["4 samples", "5 experiences", "--memory 5"]);
     refuses("run er --memory 9 --policy rings", &["did you mean `ring`?"]);
