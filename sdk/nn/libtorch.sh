@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Sets up LibTorch 2.9.0 for the CPU in a folder, from PyPI, and prints what to export before building with
-# `--features perdura-nn/libtorch`. Where pytorch.org can be reached this is not needed: without LIBTORCH
-# torch-sys downloads LibTorch by itself when its feature `download-libtorch` is on.
+# Sets up LibTorch 2.9.0 for the CPU in a folder, by default one in the user's cache, from PyPI (0.9 GB), and prints
+# what to export before building with `--features perdura-nn/libtorch`. Where pytorch.org can be reached it is not
+# needed: without LIBTORCH the build downloads LibTorch by itself.
 #
-#   eval "$(sdk/nn/libtorch.sh DIR)" && cargo build --release --features perdura-nn/libtorch
+#   eval "$(sdk/nn/libtorch.sh)" && cargo build --release --features perdura-nn/libtorch
 set -euo pipefail
 
-dir=$(realpath -m "${1:?usage: libtorch.sh DIR}")
+dir=$(realpath -m "${1:-${XDG_CACHE_HOME:-$HOME/.cache}/perdura/libtorch}")
 if [ ! -e "$dir/lib/libtorch_cpu.so" ]; then
   wheels=$(mktemp -d)
   trap 'rm -rf "$wheels"' EXIT

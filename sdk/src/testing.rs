@@ -48,6 +48,12 @@ impl Setting {
     pub fn seed(self, seed: u64) -> Self {
         Setting { seed, ..self }
     }
+
+    /// Another device than `flex`.
+    pub fn device(mut self, name: &str) -> Self {
+        self.context.device = name.into();
+        self
+    }
 }
 
 /// Samples of a script.

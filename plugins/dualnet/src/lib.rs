@@ -75,8 +75,9 @@ impl ContinualLearner for DualNet {
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
         config.check(ctx)?;
-        let device = perdura_nn::device(&ctx.device, ctx.call.seed())?;
-        let nets = Nets::new(&config, ctx, &device)?;
+        let (device, precision) = perdura_nn::device_and_precision(&ctx.device, ctx.call.seed())?;
+        let mut nets = Nets::new(&config, ctx, &device)?;
+        nets.compute_in(precision)?;
         let pending = config.accumulates().then(|| nets.phi.clone());
         let (classes, width) = (ctx.classes, ctx.input_width());
         let tasks = BTreeMap::new();

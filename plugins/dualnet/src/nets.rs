@@ -5,7 +5,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use perdura_nn::{
-    Backbone, BackboneConfig, BatchNorm, Device, Linear, Listing, Mode, Network, images,
+    Backbone, BackboneConfig, BatchNorm, Device, Linear, Listing, Mode, Network, Precision, images,
 };
 use perdura_sdk::{Context, Result, Rng};
 
@@ -80,6 +80,11 @@ impl Nets {
             (_, modulator) => (backbone, modulator),
         };
         Ok(Nets { phi: Phi { slow, projector }, fast, head, readout })
+    }
+
+    /// The backbone computes in these numbers from now on; the other networks stay f32.
+    pub fn compute_in(&mut self, precision: Precision) -> Result<()> {
+        self.parts().0.compute_in(precision)
     }
 
     fn parts(&mut self) -> (&mut Backbone, Option<&mut Modulator>) {

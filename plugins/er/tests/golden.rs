@@ -12,9 +12,9 @@ use reader::{Golden, assert_parameters_within, assert_values};
 
 /// Follows a case from its initial state, comparing every tensor after every step that the case
 /// gives.
-fn follows_the_reference(golden: &Golden, config: Config, input: &[usize], limit: f32) {
+fn follows_the_reference(golden: &Golden, config: Config, setting: Setting, limit: f32) {
     let config = Config { lr: golden.hyper("lr").as_f64().unwrap(), ..config };
-    let mut driver = Driver::<Er>::new(config, Setting::new(10, input)).unwrap();
+    let mut driver = Driver::<Er>::new(config, setting).unwrap();
     let mut state = StateWriter::new();
     for (name, shape) in golden.under("init/") {
         state.tensor(&name, &shape, &golden.floats(&format!("init/{name}"))).unwrap();
@@ -44,7 +44,16 @@ fn follows_the_reference(golden: &Golden, config: Config, input: &[usize], limit
 fn er_follows_the_reference() {
     let golden = Golden::read("er");
     let replay = golden.hyper("replay").as_u64().unwrap() as usize;
-    follows_the_reference(&golden, Config { replay, ..Config::default() }, &[784], 2e-6);
+    for device in devices() {
+        let config = Config { replay, ..Config::default() };
+        follows_the_reference(&golden, config, Setting::new(10, &[784]).device(device), 2e-6);
+    }
+}
+
+/// Those of this build that compute in f32 and that every machine has.
+fn devices() -> impl Iterator<Item = &'static str> {
+    let names = perdura_nn::DEVICES.iter().copied();
+    names.filter(|name| !name.contains("cuda") && !name.ends_with("+bf16"))
 }
 
 /// Parameters, running statistics and logits in evaluation mode.
@@ -53,7 +62,10 @@ fn er_on_a_resnet_follows_the_reference() {
     let golden = Golden::read("resnet18_er");
     let number = |key| golden.hyper(key).as_u64().unwrap() as usize;
     let (replay, width) = (number("replay"), number("width"));
-    let config = Config { replay, width, backbone: BackboneKind::Resnet18, ..Config::default() };
     assert_eq!(golden.under("expect/step2/").len(), 103, "all tensors and the loss");
-    follows_the_reference(&golden, config, &[3, 32, 32], 2e-5);
+    for device in devices() {
+        let backbone = BackboneKind::Resnet18;
+        let config = Config { replay, width, backbone, ..Config::default() };
+        follows_the_reference(&golden, config, Setting::new(10, &[3, 32, 32]).device(device), 2e-5);
+    }
 }

@@ -5,6 +5,7 @@ use perdura_sdk::{Error, Result, hyper_parameters};
 use rand::Rng;
 
 use crate::batch_norm::Mode;
+use crate::device::Precision;
 use crate::linear::Linear;
 use crate::mlp::Mlp;
 use crate::network::{Listing, Network};
@@ -92,6 +93,20 @@ impl Backbone {
         let shape = ResNetShape { channels: image[0], width: config.width, stem };
         let network = Box::new(ResNet18::new(shape, rng, device));
         Ok(Backbone::ResNet18 { network, image })
+    }
+
+    /// Computes in these numbers from now on; parameters and features stay f32. An MLP has nothing
+    /// that gains by less than f32, and refuses it.
+    pub fn compute_in(&mut self, precision: Precision) -> Result<()> {
+        match (self, precision) {
+            (_, Precision::F32) => {}
+            (Backbone::ResNet18 { network, .. }, _) => network.compute_in(precision),
+            (Backbone::Mlp(_), Precision::Bf16) => {
+                let expected = "a device without `+bf16` for the backbone `mlp`";
+                return Err(Error::config("device", expected, "bf16, which serves convolutions"));
+            }
+        }
+        Ok(())
     }
 
     /// `[n, inputs]` to features `[n, outputs]`. `mode` matters to batch normalisation alone; a

@@ -29,8 +29,24 @@ pub struct BatchNorm {
     pub running_var: Tensor<1>,
 }
 
-const EPSILON: f64 = 1e-5;
-const MOMENTUM: f64 = 0.1;
+pub(crate) const EPSILON: f64 = 1e-5;
+/// Share of the batch in a running statistic.
+pub(crate) const MOMENTUM: f64 = 0.1;
+
+impl Mode {
+    /// Refuses inputs `[n, c, ..]` that leave one value per channel to be normalised by.
+    pub(crate) fn check(self, shape: &[usize]) -> Result<()> {
+        let k = shape.iter().product::<usize>() / shape[1];
+        if self == Mode::Eval || k >= 2 {
+            return Ok(());
+        }
+        Err(Error::new(format!(
+            "batch normalisation: expected at least 2 values per channel in training, found {k} \
+             in an input of shape {shape:?}: use batches of 2 samples or more (a last, smaller \
+             batch is left out with drop_last)"
+        )))
+    }
+}
 
 impl BatchNorm {
     /// γ = 1, β = 0, running mean 0 and variance 1.
@@ -45,6 +61,11 @@ impl BatchNorm {
     /// `σ²·k/(k−1)`. One value per channel has no variance: an error. In evaluation every batch
     /// will do.
     pub fn forward<const D: usize>(&mut self, x: Tensor<D>, mode: Mode) -> Result<Tensor<D>> {
+        mode.check(&x.dims())?;
+        #[cfg(feature = "libtorch")]
+        if crate::libtorch::computes_on(&x.device()) {
+            return Ok(crate::libtorch::batch_norm(&x, self, mode));
+        }
         let (weight, bias) = (self.weight.clone(), self.bias.clone());
         if mode == Mode::Eval {
             let (mean, var) = (self.running_mean.clone(), self.running_var.clone());
@@ -52,13 +73,6 @@ impl BatchNorm {
         }
         let shape = x.dims();
         let k = shape.iter().product::<usize>() / shape[1];
-        if k < 2 {
-            return Err(Error::new(format!(
-                "batch normalisation: expected at least 2 values per channel in training, found \
-                 {k} in an input of shape {shape:?}: use batches of 2 samples or more (a last, \
-                 smaller batch is left out with drop_last)"
-            )));
-        }
         let normalised = batch_norm_train(x, weight, bias, EPSILON);
         let unbiased = normalised.variance.inner() * (k as f64 / (k - 1) as f64);
         move_towards(&mut self.running_mean, normalised.mean.inner());

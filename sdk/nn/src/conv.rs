@@ -48,9 +48,20 @@ impl Conv {
 
     /// `[n, in, h, w]` to `[n, out, ⌈h/stride⌉, ⌈w/stride⌉]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "libtorch")]
+        if crate::libtorch::computes_on(&x.device()) {
+            return crate::libtorch::conv(&x, self);
+        }
         let (padding, stride) = (self.weight.dims()[2] / 2, self.stride);
         let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
         conv2d(x, self.weight.clone(), self.bias.clone(), options)
+    }
+}
+
+#[cfg(feature = "libtorch")]
+impl Conv {
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
     }
 }
 

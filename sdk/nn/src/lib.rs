@@ -54,7 +54,8 @@
 //! A batch with one value per channel has no variance: `forward_train` refuses it with an error
 //! that a learner passes on with `?`.
 //!
-//! Networks compute in f32. Results are the same bytes from run to run with one thread, one build
+//! Networks compute in f32; a ResNet on a device `..+bf16` computes in bf16, with parameters and
+//! running statistics in f32 ([`device_and_precision`]). Results are the same bytes from run to run with one thread, one build
 //! and one model of CPU.
 #![deny(unsafe_code)]
 
@@ -67,6 +68,8 @@ mod convert;
 mod device;
 pub mod flat;
 mod init;
+#[cfg(feature = "libtorch")]
+mod libtorch;
 mod linear;
 mod look_ahead;
 pub mod losses;
@@ -82,7 +85,7 @@ pub use backbone::{Backbone, BackboneConfig, BackboneKind, images};
 pub use batch_norm::{BatchNorm, Mode};
 pub use conv::{Conv, ConvShape};
 pub use convert::{copy_out, labels, rows};
-pub use device::{DEVICES, Device, DeviceError, device};
+pub use device::{DEVICES, Device, DeviceError, Precision, device, device_and_precision};
 pub use linear::Linear;
 pub use look_ahead::{distance, look_ahead};
 pub use mlp::Mlp;

@@ -7,7 +7,7 @@ use rand::Rng;
 
 use crate::backbone::{Backbone, BackboneConfig};
 use crate::batch_norm::Mode;
-use crate::device::Device;
+use crate::device::{Device, device_and_precision};
 use crate::linear::Linear;
 use crate::network::{Listing, Network};
 use crate::{copy_out, labels, rows};
@@ -38,10 +38,12 @@ impl Net {
     /// For `create`: on the device that the host wants, started from the call's seed; as wide as
     /// the benchmark's inputs and classes; weights from the call's stream `init`.
     pub fn of(context: &Context, backbone: &BackboneConfig) -> Result<Net> {
-        let device = crate::device(&context.device, context.call.seed())?;
+        let (device, precision) = device_and_precision(&context.device, context.call.seed())?;
         let (backbone, input) = (backbone.clone(), context.input_shape.clone());
         let shape = NetShape { backbone, input, classes: context.classes };
-        Net::new(&shape, &mut context.call.rng("init"), &device)
+        let mut net = Net::new(&shape, &mut context.call.rng("init"), &device)?;
+        net.backbone.compute_in(precision)?;
+        Ok(net)
     }
 
     /// A fresh network, the backbone drawn before the head.

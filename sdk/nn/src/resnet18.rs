@@ -4,12 +4,15 @@
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use perdura_sdk::Result;
 use rand::Rng;
 
 use crate::batch_norm::{BatchNorm, Mode};
 use crate::conv::{Conv, ConvShape};
+use crate::device::Precision;
+#[cfg(feature = "libtorch")]
+use crate::libtorch;
 use crate::network::{Listing, Network};
 
 /// What comes before the first stage.
@@ -36,6 +39,7 @@ pub struct ResNetShape {
 #[derive(Clone, Debug)]
 pub struct ResNet18 {
     stem: Stem,
+    precision: Precision,
     conv1: Conv,
     bn1: BatchNorm,
     layers: [[Block; 2]; 4],
@@ -53,7 +57,14 @@ impl ResNet18 {
             let first = Block::new(inputs, outputs, stride, rng, device);
             [first, Block::new(outputs, outputs, 1, rng, device)]
         });
-        ResNet18 { stem, conv1, bn1: BatchNorm::new(width, device), layers }
+        let (precision, bn1) = (Precision::F32, BatchNorm::new(width, device));
+        ResNet18 { stem, precision, conv1, bn1, layers }
+    }
+
+    /// Computes in these numbers from now on; parameters, running statistics and what the network
+    /// gives stay f32. Without LibTorch there is only f32.
+    pub(crate) fn compute_in(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// Images `[n, channels, h, w]` to the outputs h₁ … h₄ of the stages, each after its ReLU. With
@@ -61,7 +72,13 @@ impl ResNet18 {
     /// stage halves, rounding up. `Mode::Train` moves the running statistics; it fails where a
     /// channel of the last stage has one value.
     pub fn stages(&mut self, x: Tensor<4>, mode: Mode) -> Result<[Tensor<4>; 4]> {
-        let stem = relu(self.bn1.forward(self.conv1.forward(x), mode)?);
+        // A stage in bf16 gives bf16 to the next one.
+        Ok(self.trunk(x, mode)?.map(|stage| stage.cast(FloatDType::F32)))
+    }
+
+    fn trunk(&mut self, x: Tensor<4>, mode: Mode) -> Result<[Tensor<4>; 4]> {
+        let precision = self.precision;
+        let stem = convolved(x, &self.conv1, &mut self.bn1, mode, precision)?;
         let stem = match self.stem {
             Stem::Plain => stem,
             Stem::Pooled => max_pool2d(
@@ -70,17 +87,17 @@ impl ResNet18 {
             ),
         };
         let [layer1, layer2, layer3, layer4] = &mut self.layers;
-        let h1 = forward(layer1, stem, mode)?;
-        let h2 = forward(layer2, h1.clone(), mode)?;
-        let h3 = forward(layer3, h2.clone(), mode)?;
-        let h4 = forward(layer4, h3.clone(), mode)?;
+        let h1 = forward(layer1, stem, mode, precision)?;
+        let h2 = forward(layer2, h1.clone(), mode, precision)?;
+        let h3 = forward(layer3, h2.clone(), mode, precision)?;
+        let h4 = forward(layer4, h3.clone(), mode, precision)?;
         Ok([h1, h2, h3, h4])
     }
 
     /// Images to features `[n, 8·width]`: the last stage, averaged over its pixels.
     pub fn features(&mut self, x: Tensor<4>, mode: Mode) -> Result<Tensor<2>> {
-        let [.., h4] = self.stages(x, mode)?;
-        Ok(pool(h4))
+        let [.., h4] = self.trunk(x, mode)?;
+        Ok(pool(h4.cast(FloatDType::F32)))
     }
 
     /// Width of the features.
@@ -95,9 +112,31 @@ pub fn pool(x: Tensor<4>) -> Tensor<2> {
     x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c])
 }
 
-fn forward(blocks: &mut [Block; 2], x: Tensor<4>, mode: Mode) -> Result<Tensor<4>> {
+fn forward(
+    blocks: &mut [Block; 2],
+    x: Tensor<4>,
+    mode: Mode,
+    precision: Precision,
+) -> Result<Tensor<4>> {
     let [first, second] = blocks;
-    second.forward(first.forward(x, mode)?, mode)
+    second.forward(first.forward(x, mode, precision)?, mode, precision)
+}
+
+/// `ReLU(norm(conv x))`. With LibTorch it is one operation, in `precision`; without, `precision` is
+/// f32.
+#[cfg_attr(not(feature = "libtorch"), allow(unused_variables))]
+fn convolved(
+    x: Tensor<4>,
+    conv: &Conv,
+    norm: &mut BatchNorm,
+    mode: Mode,
+    precision: Precision,
+) -> Result<Tensor<4>> {
+    #[cfg(feature = "libtorch")]
+    if libtorch::computes_on(&x.device()) {
+        return libtorch::stem(&x, libtorch::Layer { conv, norm }, mode, precision);
+    }
+    Ok(relu(norm.forward(conv.forward(x), mode)?))
 }
 
 impl Network for ResNet18 {
@@ -141,7 +180,16 @@ impl Block {
         Block { conv1, bn1: norm(), conv2, bn2: norm(), shortcut }
     }
 
-    fn forward(&mut self, x: Tensor<4>, mode: Mode) -> Result<Tensor<4>> {
+    #[cfg_attr(not(feature = "libtorch"), allow(unused_variables))]
+    fn forward(&mut self, x: Tensor<4>, mode: Mode, precision: Precision) -> Result<Tensor<4>> {
+        #[cfg(feature = "libtorch")]
+        if libtorch::computes_on(&x.device()) {
+            let first = libtorch::Layer { conv: &self.conv1, norm: &mut self.bn1 };
+            let second = libtorch::Layer { conv: &self.conv2, norm: &mut self.bn2 };
+            let shortcut = self.shortcut.as_mut();
+            let shortcut = shortcut.map(|(conv, norm)| libtorch::Layer { conv, norm });
+            return libtorch::block(&x, [first, second], shortcut, mode, precision);
+        }
         let inner = relu(self.bn1.forward(self.conv1.forward(x.clone()), mode)?);
         let inner = self.bn2.forward(self.conv2.forward(inner), mode)?;
         let beside = match &mut self.shortcut {
