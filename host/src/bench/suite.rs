@@ -106,26 +106,7 @@ impl Suite {
             put("hand_over/call", self.hand_over()?);
         }
         for found in &self.plugins {
-            let method = found.manifest.id.trim_start_matches(LAB);
-            let residual = has_backbone(found)?;
-            let nets = ["mlp", "resnet18"].into_iter().take(if residual { 2 } else { 1 });
-            for net in nets {
-                let (name, reference) =
-                    (format!("step/{net}/{method}"), found.manifest.id == REFERENCE);
-                if !name.starts_with(only) && !reference {
-                    continue;
-                }
-                let table = self.run(found, net)?;
-                let line = |activity: &str| {
-                    table.lines.iter().find(|line| line.activity == activity).map(|l| l.seconds)
-                };
-                put(&name, 1e6 * line("learner").unwrap_or(0.0) / table.steps.max(1) as f64);
-                if reference {
-                    for activity in ["evaluation", "checkpoint"] {
-                        put(&format!("{activity}/{net}"), 1e6 * line(activity).unwrap_or(0.0));
-                    }
-                }
-            }
+            self.method(found, only, &mut put)?;
         }
         if "start/help".starts_with(only) {
             put("start/help", self.help()?);
@@ -134,6 +115,43 @@ impl Suite {
             put("start/first_step", self.first_step()?);
         }
         Ok(micros)
+    }
+
+    /// A step of one method on each network it has; of the reference also scoring and checkpoints. A method
+    /// that refuses the benchmark is left out.
+    fn method(
+        &self,
+        found: &Found,
+        only: &str,
+        put: &mut dyn FnMut(&str, f64),
+    ) -> Result<(), SuiteError> {
+        let method = found.manifest.id.trim_start_matches(LAB);
+        for net in ["mlp", "resnet18"] {
+            let mut names = vec![("learner", format!("step/{net}/{method}"))];
+            if found.manifest.id == REFERENCE {
+                names.push(("evaluation", format!("evaluation/{net}")));
+                names.push(("checkpoint", format!("checkpoint/{net}")));
+            }
+            names.retain(|(_, name)| name.starts_with(only));
+            if names.is_empty() || (net != "mlp" && !has_backbone(found)?) {
+                continue;
+            }
+            let table = match self.run(found, net) {
+                Err(error @ SuiteError::Run { .. }) => {
+                    tracing::warn!("{method} is left out on {net}: {error}");
+                    continue;
+                }
+                table => table?,
+            };
+            for (activity, name) in names {
+                let line = table.lines.iter().find(|line| line.activity == activity);
+                let times = if activity == "learner" { table.steps.max(1) } else { 1 };
+                if let Some(line) = line {
+                    put(&name, 1e6 * line.seconds / times as f64);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A call that carries nothing, there and back, of a worker in the strongest tier.
@@ -170,6 +188,8 @@ impl Suite {
         let mut command = Command::new(&self.program);
         command.args(["bench", "ledger", &found.manifest.id, "--plugin"]).arg(&found.path);
         command.args(["--memory", "200", "--preset", "none", "--epochs", "1", "--batch", "10"]);
+        // At boundaries alone, where there are always some.
+        command.args(["--checkpoint-every", "1000000"]);
         command.arg("--data-dir").arg(self.data.path()).args(["--format", "json", "--benchmark"]);
         match net {
             "mlp" => command.arg("split-mnist"),
@@ -357,10 +377,10 @@ mod tests {
     #[test]
     fn times_of_short_parts_are_times() {
         let micros = timed(10, || std::thread::sleep(std::time::Duration::from_micros(50)));
-        assert!((50.0..5_000.0).contains(&micros), "{micros}");
-        for (_, measure) in PARTS {
+        assert!(micros >= 50.0, "{micros}");
+        for (name, measure) in PARTS {
             let micros = measure();
-            assert!(micros > 0.0 && micros < 10_000.0, "{micros}");
+            assert!(micros > 0.0 && micros.is_finite(), "{name}: {micros}");
         }
     }
 

@@ -17,8 +17,8 @@ use super::{DataError, Images};
 const MAGIC: &[u8; 16] = b"perdura-pixels/1";
 /// Magic and number of bytes; padded so that pixels begin on a cache line.
 const HEADER_BYTES: usize = 64;
-/// Less than this is not worth a file.
-const KEPT_BYTES_MIN: usize = 1 << 20;
+/// Less than this is not worth a file: it is unpacked in a few milliseconds.
+const KEPT_BYTES_MIN: usize = 4 << 20;
 
 /// The pixels of the file `source`, from the cache or by `unpack`.
 pub(super) fn pixels(

@@ -5,8 +5,11 @@
 mod build;
 mod machine;
 
+use perdura_abi::manifest::Description;
 use serde::Serialize;
 use std::path::PathBuf;
+
+use crate::plugin::{Scan, SearchPath};
 
 /// What is to be looked at besides the machine.
 #[derive(Clone, Debug, Default)]
@@ -57,16 +60,20 @@ pub struct Diagnosis {
 
 /// Looks everything up.
 pub fn diagnose(subject: &Subject) -> Diagnosis {
-    let scan = crate::plugin::SearchPath::from_env(&subject.plugins).scan();
+    let scan = SearchPath::from_env(&subject.plugins).scan();
     let described = build::described(&scan.found);
+    of(subject, &scan, &described)
+}
+
+fn of(subject: &Subject, scan: &Scan, described: &[Result<Description, String>]) -> Diagnosis {
     Diagnosis {
         sections: vec![
             Section { title: "build", findings: build::host() },
             Section { title: "machine", findings: machine::machine() },
             Section { title: "runs", findings: machine::runs(subject.threads) },
             Section { title: "sandbox", findings: machine::sandbox(&crate::worker::lacking()) },
-            Section { title: "plugins", findings: build::plugins(&scan, &described) },
-            Section { title: "devices", findings: build::devices(&described) },
+            Section { title: "plugins", findings: build::plugins(scan, described) },
+            Section { title: "devices", findings: build::devices(described) },
             Section { title: "data", findings: build::data(subject.data_dir.as_deref()) },
         ],
     }
@@ -142,7 +149,7 @@ mod tests {
 
     #[test]
     fn every_subject_is_looked_at() {
-        let page = diagnose(&Subject { threads: 1, ..Subject::default() });
+        let page = of(&Subject { threads: 1, ..Subject::default() }, &Scan::default(), &[]);
         let titles: Vec<&str> = page.sections.iter().map(|section| section.title).collect();
         let expected = ["build", "machine", "runs", "sandbox", "plugins", "devices", "data"];
         assert_eq!(titles, expected);

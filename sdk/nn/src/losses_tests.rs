@@ -101,7 +101,7 @@ fn log_probabilities_with_and_without_gradients_agree() {
     };
     let (plain, tracked) = (of(logits.clone()), of(logits.autodiff().require_grad()));
     // −1.2 − log(e^0.3 + e^−1.2 + e^2).
-    assert!((plain[0] + 3.401395).abs() < 1e-5, "{plain:?}");
+    assert!((plain[0] + 3.401671).abs() < 1e-5, "{plain:?}");
     assert!(plain.iter().zip(&tracked).all(|(a, b)| (a - b).abs() < 1e-4), "{plain:?} {tracked:?}");
 }
 
