@@ -147,7 +147,17 @@ fn the_document_has_exactly_the_published_form() {
     let pairs = document["pairs"].as_array_mut().unwrap();
     assert_eq!(pairs.len(), 4, "two metrics times two scenarios");
     assert_eq!(document["warnings"], json!([]));
-    assert_eq!(document.as_object().unwrap().len(), 4);
+    let expected = json!([{
+        "method": "b/y", "seeds": [5], "runs": 2,
+        "fault": {
+            "code": "panic", "signal": null, "exit_code": null, "step": 17, "call": "observe",
+            "kind": "panicked", "message": "index out of bounds: the len is 3 but the index is 7",
+            "location": "src/lib.rs:10", "last_log": [],
+        },
+        "traces": { "backtrace": [], "peak_memory_bytes": 20 << 20 },
+    }]);
+    assert_eq!(document["failures"], expected);
+    assert_eq!(document.as_object().unwrap().len(), 5);
 }
 
 #[test]

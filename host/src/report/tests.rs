@@ -72,7 +72,7 @@ fn the_page_is_whole_and_escapes_what_comes_from_outside() {
         );
     }
     assert!(page.contains("72.33 ± 2.52 [70.00, 75.00]"));
-    assert!(page.contains("broken failed with seeds 0, 1: panic in observe"));
+    assert!(page.contains("broken failed with seeds 0, 1: panicked in observe"));
 }
 
 #[test]

@@ -243,7 +243,8 @@ impl RunFolder {
     pub fn reserve(&self) -> Result<(), RunError> {
         // Not zeros, which some file systems do not store.
         let bytes: Vec<u8> = (0..RESERVE_BYTES).map(|at| (at * at) as u8 | 1).collect();
-        files::write(&self.path.join(RESERVE), &bytes)
+        let path = self.path.join(RESERVE);
+        fs::write(&path, bytes).map_err(RunError::io("write", path))
     }
 
     /// Writes resources, then the summary: a folder with a summary is complete. On a full disk the outcome
