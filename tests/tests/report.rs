@@ -55,7 +55,8 @@ fn open(sandbox: &Sandbox, browser: &Path, page: &Path, scheme: u8) -> Seen {
 /// Two methods, one that grows, one that fails: every kind of chart has something to show.
 fn page(sandbox: &Sandbox) -> PathBuf {
     let runs = [
-        "compare --methods sgd,er --benchmark split-digits --memory 50 --epochs 1 --seeds 0..2",
+        "compare --methods sgd,er --benchmark split-digits --memory 50 --epochs 1 --seeds 0..2 \
+         --score-every 10",
         "compare --methods sg-cls,er --benchmark known-similarity-digits --memory 100 --epochs 1 \
          --seeds 0..2",
     ];
@@ -74,6 +75,8 @@ fn every_chart_is_drawn_in_light_and_in_dark() {
     let titles = [
         "Final accuracy, class-il",
         "Accuracy over time, task-il",
+        "Accuracy by step, class-il",
+        "Accuracy on the first experience by step, task-il",
         "Forgetting of each experience",
         "Plasticity against stability",
         "Recency bias",

@@ -148,7 +148,7 @@ fn result_cells(row: &Row, names: &Names<'_>, anytime: bool) -> Vec<String> {
     }
     cells.extend([
         plus_minus(row.seconds, 1.0, 1),
-        plus_minus(row.learner_cpu_seconds, 1.0, 1),
+        plus_minus(row.learner_cpu_seconds, 1.0, 2),
         row.peak_pss_bytes.mean.map_or("-".into(), |bytes| format!("{:.0} MiB", bytes / MIB)),
     ]);
     cells

@@ -370,7 +370,7 @@ fn scores_between_boundaries_have_columns_where_there_are_some() {
     let header = "| learning acc | anytime acc | worst case | stability gap | seconds |";
     assert!(text.contains(header), "{text}");
     assert!(text.contains("| 75.00 ± 0.00 | 37.50 ± 0.00 | 18.75 ± 8.84 | 1.5"), "{text}");
-    assert!(text.contains("| 90.00 | - | - | - | 1.5 | 1.0 | 50 MiB |"), "{text}");
+    assert!(text.contains("| 90.00 | - | - | - | 1.5 | 1.00 | 50 MiB |"), "{text}");
     assert!(text.contains("in the first 100 steps after a switch."), "{text}");
     // One side without them: no pair.
     assert!(comparison.pairs.iter().all(|pair| pair.metric != "stability_gap"));

@@ -92,8 +92,10 @@ fn part(section: &Section) -> Markup {
     }
 }
 
-/// Columns about scores between boundaries.
-const ANYTIME_COLUMNS: [(&str, fn(&AnytimeSpread) -> Spread); 5] = [
+/// Name and value of a column about scores between boundaries.
+type AnytimeColumn = (&'static str, fn(&AnytimeSpread) -> Spread);
+
+const ANYTIME_COLUMNS: [AnytimeColumn; 5] = [
     ("anytime acc", |anytime| anytime.average_anytime_accuracy),
     ("min acc", |anytime| anytime.minimum_accuracy),
     ("worst case", |anytime| anytime.worst_case_accuracy),

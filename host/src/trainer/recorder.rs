@@ -16,7 +16,7 @@ use super::opener::Opener;
 use super::points::results_fault;
 use super::results::Results;
 use super::snapshots::Snapshots;
-use super::standing::{Point, Score};
+use super::standing::{Point, Score, Stage};
 use super::window::Window;
 use super::world::{Place, World};
 use super::{Desk, Observer, Stop};
@@ -428,14 +428,20 @@ impl Observer for Recorder {
             self.submit(desk, ledger);
         }
         let Some(after) = row else { return Ok(()) };
+        let world = &desk.world;
+        let last = world.place.experience as usize + 1 == world.benchmark.experiences.len();
+        let at_end = point.stage == Stage::Ended && last;
         // Nothing comes behind the end of the stream at which snapshots could be kept.
-        let at_end = after == After::Experience(self.benchmark.experiences.len() - 1);
         let settled = !at_end || self.settle(ledger);
         if !(settled && self.score(after, desk, ledger)?) {
             if self.keeper.is_due(point.stage, step) {
                 self.keep(point, None, desk, ledger)?;
             }
             return Err(Stop::Interrupted);
+        }
+        if !at_end {
+            // A whole state would lie in memory until the next one; of the last one the hash is kept.
+            desk.saved = Vec::new();
         }
         Ok(())
     }
