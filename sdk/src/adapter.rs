@@ -86,16 +86,11 @@ impl<L: ContinualLearner> Instance<L> {
             Op::SAVE => {
                 let mut state = StateWriter::new();
                 learner.save(&mut state)?;
-                let bytes = state.into_bytes()?;
-                bytes.chunks(STATE_PIECE_BYTES).try_for_each(|piece| host.write_state(piece))?;
+                state.stream(STATE_PIECE_BYTES, &mut |piece| host.write_state(piece))?;
                 Ok(MessageBuf::new())
             }
             Op::LOAD => {
-                let mut bytes = Vec::new();
-                while let Some(piece) = host.read_state()? {
-                    bytes.extend_from_slice(&piece);
-                }
-                let mut state = StateReader::from_bytes(&bytes)?;
+                let mut state = StateReader::from_pieces(&mut || host.read_state())?;
                 learner.load(&mut state)?;
                 state.finish().map(nothing)
             }
