@@ -12,7 +12,7 @@ use crate::network::{Listing, Network};
 #[derive(Clone, Debug)]
 pub struct Mlp {
     inputs: usize,
-    layers: Vec<Linear>,
+    pub(crate) layers: Vec<Linear>,
 }
 
 impl Mlp {

@@ -13,7 +13,7 @@ use crate::network::{Listing, Network};
 use crate::{copy_out, labels, rows};
 
 /// Rows that a ResNet answers at once: its activations are large, and more rows are not faster.
-const ROWS_AT_ONCE: usize = 50;
+pub(crate) const ROWS_AT_ONCE: usize = 50;
 
 /// Sizes of a [`Net`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -193,14 +193,18 @@ pub trait Network: Clone {
 }
 
 /// Tensors of the same name of two networks.
-enum Pair<'a> {
+pub(crate) enum Pair<'a> {
     Vector(&'a mut Tensor<1>, &'a Tensor<1>),
     Linear(&'a mut Tensor<2>, &'a Tensor<2>),
     Kernel(&'a mut Tensor<4>, &'a Tensor<4>),
     Running(&'a mut Tensor<1>, &'a Tensor<1>),
 }
 
-fn for_each_pair<N: Network>(mine: &mut N, theirs: &mut N, mut apply: impl FnMut(Pair<'_>)) {
+pub(crate) fn for_each_pair<N: Network>(
+    mine: &mut N,
+    theirs: &mut N,
+    mut apply: impl FnMut(Pair<'_>),
+) {
     for (mine, theirs) in mine.unnamed_mut().into_iter().zip(theirs.unnamed_mut()) {
         apply(match (mine, theirs) {
             (TensorMut::Vector(a), TensorMut::Vector(b)) => Pair::Vector(a, b),

@@ -24,6 +24,17 @@ pub enum Stem {
     Pooled,
 }
 
+impl Stem {
+    pub(crate) fn pool(self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Stem::Plain => x,
+            Stem::Pooled => {
+                max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]))
+            }
+        }
+    }
+}
+
 /// Sizes of a [`ResNet18`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResNetShape {
@@ -38,11 +49,11 @@ pub struct ResNetShape {
 /// `layer{2..4}.0.shortcut.{0,1}`.
 #[derive(Clone, Debug)]
 pub struct ResNet18 {
-    stem: Stem,
+    pub(crate) stem: Stem,
     precision: Precision,
-    conv1: Conv,
-    bn1: BatchNorm,
-    layers: [[Block; 2]; 4],
+    pub(crate) conv1: Conv,
+    pub(crate) bn1: BatchNorm,
+    pub(crate) layers: [[Block; 2]; 4],
 }
 
 impl ResNet18 {
@@ -79,13 +90,7 @@ impl ResNet18 {
     fn trunk(&mut self, x: Tensor<4>, mode: Mode) -> Result<[Tensor<4>; 4]> {
         let precision = self.precision;
         let stem = convolved(x, &self.conv1, &mut self.bn1, mode, precision)?;
-        let stem = match self.stem {
-            Stem::Plain => stem,
-            Stem::Pooled => max_pool2d(
-                stem,
-                MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]),
-            ),
-        };
+        let stem = self.stem.pool(stem);
         let [layer1, layer2, layer3, layer4] = &mut self.layers;
         let h1 = forward(layer1, stem, mode, precision)?;
         let h2 = forward(layer2, h1.clone(), mode, precision)?;
@@ -153,13 +158,13 @@ impl Network for ResNet18 {
 
 /// Two 3x3 convolutions beside a shortcut: `ReLU(bn2(conv2(ReLU(bn1(conv1 x)))) + shortcut(x))`.
 #[derive(Clone, Debug)]
-struct Block {
-    conv1: Conv,
-    bn1: BatchNorm,
-    conv2: Conv,
-    bn2: BatchNorm,
+pub(crate) struct Block {
+    pub(crate) conv1: Conv,
+    pub(crate) bn1: BatchNorm,
+    pub(crate) conv2: Conv,
+    pub(crate) bn2: BatchNorm,
     /// A 1x1 convolution and its normalisation where the shape changes; else the input itself.
-    shortcut: Option<(Conv, BatchNorm)>,
+    pub(crate) shortcut: Option<(Conv, BatchNorm)>,
 }
 
 impl Block {
