@@ -78,6 +78,7 @@ mod mlp;
 mod net;
 mod network;
 mod numbers;
+pub mod plasticity;
 mod resnet18;
 pub mod similarity;
 pub mod state;
