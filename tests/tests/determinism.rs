@@ -237,3 +237,9 @@ fn sg_cls_repeats() {
     let gradient = "--set group_update=gradient --set inference=mixture --set others=follow";
     same_in_every_tier(&format!("sg-cls --seed 3 --memory 100 {gradient}"));
 }
+
+#[test]
+fn hat_repeats() {
+    same_in_every_tier("hat --seed 3");
+    same_in_every_tier("hat --seed 3 --validation 0.2 --set patience=1 --set restore_best=true");
+}
