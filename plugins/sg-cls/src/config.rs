@@ -1,5 +1,6 @@
 //! Hyper-parameters of SG-CLS. Symbols are those of the README.
 
+pub use perdura_nn::similarity::SimilarityGiven;
 use perdura_nn::similarity::{Control, Leader, LeaderError};
 use perdura_nn::teaching::EmaBn;
 use perdura_nn::{BackboneConfig, BackboneKind};
@@ -178,24 +179,6 @@ hyper_parameters! {
         Mean,
         /// The highest of all experiences.
         Max,
-    }
-}
-
-hyper_parameters! {
-    /// Which similarities between groups decide speeds and teachers. Grouping always uses measured
-    /// ones.
-    pub enum SimilarityGiven {
-        /// The measured ones.
-        #[default]
-        True,
-        /// The measured ones, in the wrong places.
-        Permuted,
-        /// 1 minus the measured ones.
-        Inverted,
-        /// The mean of the measured ones.
-        Constant,
-        /// 1 within a group, `oracle_across` between groups.
-        Oracle,
     }
 }
 
@@ -384,13 +367,7 @@ impl Config {
     }
 
     pub(crate) fn control(&self) -> Control {
-        match self.similarity {
-            SimilarityGiven::True => Control::True,
-            SimilarityGiven::Permuted => Control::Permuted,
-            SimilarityGiven::Inverted => Control::Inverted,
-            SimilarityGiven::Constant => Control::Constant,
-            SimilarityGiven::Oracle => Control::Oracle(self.oracle_across as f32),
-        }
+        self.similarity.control(self.oracle_across)
     }
 
     pub(crate) fn backbone(&self) -> BackboneConfig {

@@ -21,7 +21,6 @@ mod saved;
 mod support;
 mod teachers;
 mod views;
-mod window;
 
 pub use config::*;
 pub use method::SgCls;
@@ -108,7 +107,7 @@ impl ContinualLearner for SgCls {
 
     /// An experience shorter than a window is decided by what there was of it.
     fn end_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
-        match self.decided || self.window.len() == 0 {
+        match self.decided || self.window.is_empty() {
             true => Ok(()),
             false => self.look_back(info.index, &mut info.call.rng("similarity"), host),
         }

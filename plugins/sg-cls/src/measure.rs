@@ -4,10 +4,10 @@
 use perdura_nn::barlow::{EPS_STD, cross_correlation};
 use perdura_nn::similarity::{
     CorrelationHalves, FlatGradient, Link, Null, Samples, Score, calibrated,
-    correlation_similarity, covariance_alignment, diagonal_fisher, gradient_cosine, linear_cka,
-    lookahead_affinity, prototype_similarity, task2vec_similarity,
+    correlation_similarity, covariance_alignment, diagonal_fisher, first_hidden, gradient_cosine,
+    linear_cka, lookahead_affinity, prototype_similarity, task2vec_similarity,
 };
-use perdura_nn::{Device, Mode, Net, Network, copy_out, losses};
+use perdura_nn::{Device, Net, Network, copy_out, losses};
 use perdura_sdk::{Rng, prelude::*};
 use std::collections::BTreeSet;
 
@@ -213,18 +213,6 @@ fn batches(count: usize) -> Vec<Vec<usize>> {
 pub fn loss(net: &Net, samples: &Samples) -> burn::tensor::Tensor<1> {
     let (x, y) = (net.rows(&[&samples.values]), net.labels(&[&samples.labels]));
     losses::cross_entropy(net.forward(x), y)
-}
-
-/// Samples in the first hidden layer (the first stage) of a network; without hidden layers, as they
-/// are.
-pub fn first_hidden(net: &Net, samples: &Samples) -> Samples {
-    if samples.is_empty() {
-        return Samples { width: 1, ..Samples::default() };
-    }
-    let x = net.rows(&[&samples.values]);
-    let stages = net.backbone.clone().stages(x.clone(), Mode::Eval);
-    let first = stages.expect("evaluation takes batches of any size").into_iter().next();
-    matrix(first.unwrap_or(x), samples)
 }
 
 fn penultimate(net: &Net, samples: &Samples) -> Samples {

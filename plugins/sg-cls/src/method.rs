@@ -2,17 +2,17 @@
 //! group g, θ_S the average over all groups, γ the group that is being learned, s the similarity of
 //! two groups.
 
-use perdura_nn::similarity::{ClassMeans, GroupSimilarities, Hysteresis, Samples};
+use perdura_nn::similarity::{
+    ClassMeans, GroupSimilarities, Hysteresis, Samples, Window, first_hidden,
+};
 use perdura_nn::teaching::{Learned, Lesson, updates, warm_up};
 use perdura_nn::{Net, Network};
 use perdura_sdk::prelude::*;
 use perdura_sdk::rand;
 
 use crate::config::{Config, GroupUpdate, Others, Prototypes};
-use crate::measure::first_hidden;
 use crate::memories::{Memories, Memory};
 use crate::teachers::{Similarities, target};
-use crate::window::Window;
 
 /// The learner.
 pub struct SgCls {

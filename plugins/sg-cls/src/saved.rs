@@ -1,12 +1,11 @@
 //! The state: every network, what is known of the groups, and where the learner stands.
 
-use perdura_nn::similarity::{ClassMeans, GroupSimilarities, Hysteresis};
+use perdura_nn::similarity::{ClassMeans, GroupSimilarities, Hysteresis, Window};
 use perdura_nn::state;
 use perdura_sdk::prelude::*;
 use perdura_sdk::serde::{Deserialize, Serialize};
 
 use crate::method::SgCls;
-use crate::window::Window;
 
 /// Everything that is not a tensor.
 #[derive(Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Which group a task joins: the online leader rule, and hysteresis for streams whose boundaries
-//! are hidden.
+//! are hidden. Also the hyper-parameters of both, for methods that use `Discovery`.
 
+use perdura_sdk::{Error, Grants, Result};
 use serde::{Deserialize, Serialize};
 
 /// How likeness to the members of a group becomes likeness to the group.
@@ -115,6 +116,56 @@ impl Hysteresis {
         }
         (self.pending, self.times) = (None, 0);
         Some(decision)
+    }
+}
+
+/// How groups are found. Plugins name the hyper-parameters alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grouping {
+    /// Hyper-parameter `tau_join`: similarity from which an experience joins a group.
+    pub tau_join: f64,
+    /// Hyper-parameter `groups_max`: with so many open, what is like none joins the nearest.
+    pub groups_max: usize,
+    /// Hyper-parameter `groups`: that of experience i, in place of finding it; empty: found.
+    pub groups: Vec<usize>,
+    /// Hyper-parameter `probe`: samples of each side that are compared.
+    pub probe: usize,
+    /// Hyper-parameter `window`: batches looked at where the experience cannot be gone through.
+    pub window: usize,
+    /// Hyper-parameter `confirm`: windows in a row that must agree where boundaries are hidden.
+    pub confirm: usize,
+}
+
+impl Grouping {
+    /// Refuses values outside their range, and groups given where boundaries are hidden.
+    pub fn check(&self, grants: &Grants) -> Result<()> {
+        self.leader()?;
+        for (key, value) in [("window", self.window), ("confirm", self.confirm)] {
+            if value == 0 {
+                return Err(Error::config(key, "at least 1", value));
+            }
+        }
+        if self.probe < 2 {
+            return Err(Error::config("probe", "at least 2", self.probe));
+        }
+        if let Some(group) = self.groups.iter().find(|group| **group >= self.groups_max) {
+            return Err(Error::config("groups", "numbers below groups_max", group));
+        }
+        if !self.groups.is_empty() && !grants.boundaries {
+            let expected = "none where boundaries are hidden";
+            return Err(Error::config("groups", expected, format!("{:?}", self.groups)));
+        }
+        Ok(())
+    }
+
+    /// The rule by which an experience is decided.
+    pub fn leader(&self) -> Result<Leader> {
+        Leader::new(self.tau_join as f32, self.groups_max).map_err(|error| match error {
+            LeaderError::TauJoin(_) => {
+                Error::config("tau_join", "a number from 0 to 1", self.tau_join)
+            }
+            LeaderError::NoGroups => Error::config("groups_max", "at least 1", 0),
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known of the likeness between groups, and the controls that an experiment about it
 //! needs.
 
+use perdura_sdk::hyper_parameters;
 use serde::{Deserialize, Serialize};
 
 /// Running means of the calibrated similarities measured between groups. Symmetric; a group is like
@@ -25,6 +26,36 @@ pub enum Control {
     Constant,
     /// 1 within a group, this between groups.
     Oracle(f32),
+}
+
+hyper_parameters! {
+    /// Which similarities between groups a method is given. Grouping always uses measured ones.
+    pub enum SimilarityGiven {
+        /// The measured ones.
+        #[default]
+        True,
+        /// The measured ones, in the wrong places.
+        Permuted,
+        /// 1 minus the measured ones.
+        Inverted,
+        /// The mean of the measured ones.
+        Constant,
+        /// 1 within a group, `oracle_across` between groups.
+        Oracle,
+    }
+}
+
+impl SimilarityGiven {
+    /// As a control; `across` counts for `oracle` alone.
+    pub fn control(self, across: f64) -> Control {
+        match self {
+            SimilarityGiven::True => Control::True,
+            SimilarityGiven::Permuted => Control::Permuted,
+            SimilarityGiven::Inverted => Control::Inverted,
+            SimilarityGiven::Constant => Control::Constant,
+            SimilarityGiven::Oracle => Control::Oracle(across as f32),
+        }
+    }
 }
 
 impl GroupSimilarities {

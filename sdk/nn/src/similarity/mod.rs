@@ -12,7 +12,9 @@
 //!    keeps decisions from flipping where boundaries are hidden.
 //! 4. [`GroupSimilarities`] keeps what is known between groups, and makes the controls of an
 //!    experiment.
-//! 5. [`group_probabilities`] infers the group of a test sample from class prototypes.
+//! 5. [`Discovery`] is all of it in a learner's life, for methods that need the group of what is
+//!    learned and nothing more: look, decide, count in, relabel.
+//! 6. [`group_probabilities`] infers the group of a test sample from class prototypes.
 //!
 //! An empty side has similarity 0. What cannot be computed is NaN in an estimator and 0 with
 //! [`Score::undefined`] after calibration: never a high similarity by accident.
@@ -21,6 +23,8 @@ mod calibrate;
 mod cka;
 mod correlation;
 mod covariance;
+mod discovery;
+mod features;
 mod gradient;
 mod grouping;
 mod groups;
@@ -29,19 +33,23 @@ mod prototypes;
 mod samples;
 mod tag;
 mod task2vec;
+mod window;
 
 pub use calibrate::{Null, Score, calibrated};
 pub use cka::linear_cka;
 pub use correlation::{CorrelationHalves, correlation_similarity};
 pub use covariance::covariance_alignment;
+pub use discovery::Discovery;
+pub use features::first_hidden;
 pub use gradient::{FlatGradient, gradient_cosine};
-pub use grouping::{Decision, Hysteresis, Leader, LeaderError, Link};
-pub use groups::{Control, GroupSimilarities};
+pub use grouping::{Decision, Grouping, Hysteresis, Leader, LeaderError, Link};
+pub use groups::{Control, GroupSimilarities, SimilarityGiven};
 pub use infer::{group_probabilities, mix};
 pub use prototypes::{ClassMeans, prototype_similarity};
 pub use samples::Samples;
 pub use tag::{affinity, lookahead_affinity};
 pub use task2vec::{diagonal_fisher, task2vec_similarity};
+pub use window::Window;
 
 /// Inner product. Eight partial sums, so that the compiler may use wide registers.
 fn dot(a: &[f32], b: &[f32]) -> f32 {

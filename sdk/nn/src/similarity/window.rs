@@ -1,12 +1,13 @@
 //! Batches of which the group is not decided yet, for streams whose experiences cannot be looked
 //! through before they are learned.
 
-use perdura_nn::similarity::Samples;
-use perdura_sdk::prelude::*;
+use perdura_sdk::{Result, Rows, StateReader, StateWriter};
 use std::collections::{BTreeSet, VecDeque};
 
+use super::Samples;
+
 /// Batches, oldest first, that wait to be counted in for a group.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Window {
     batches: VecDeque<(Samples, Vec<u64>)>,
 }
@@ -29,6 +30,10 @@ impl Window {
         self.batches.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
     /// The newest samples of the newest `batches`, at most `count`.
     pub fn probe(&self, batches: usize, count: usize) -> Samples {
         let mut all = Samples::default();
@@ -45,6 +50,7 @@ impl Window {
         self.batches.iter().flat_map(|(_, uids)| uids).copied().collect()
     }
 
+    /// Bytes held.
     pub fn bytes(&self) -> u64 {
         let of = |(s, uids): &(Samples, Vec<u64>)| {
             s.values.len() * size_of::<f32>()
@@ -54,6 +60,7 @@ impl Window {
         self.batches.iter().map(of).sum::<usize>() as u64
     }
 
+    /// Into a learner's state; a learner has one window.
     pub fn save(&self, out: &mut StateWriter) -> Result<()> {
         let labels: Vec<&[u32]> = self.batches.iter().map(|(s, _)| s.labels.as_slice()).collect();
         let uids: Vec<&[u64]> = self.batches.iter().map(|(_, u)| u.as_slice()).collect();
@@ -66,6 +73,7 @@ impl Window {
         Ok(())
     }
 
+    /// What [`save`](Self::save) wrote, of inputs of this width.
     pub fn load(saved: &mut StateReader, width: usize) -> Result<Window> {
         let labels: Vec<Vec<u32>> = saved.value("window_labels")?;
         let uids: Vec<Vec<u64>> = saved.value("window_uids")?;
