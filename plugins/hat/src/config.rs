@@ -53,9 +53,6 @@ impl Config {
         if !(self.lr_factor > 1.0 && self.lr_factor.is_finite()) {
             return Err(Error::config("lr_factor", "a number above 1", self.lr_factor));
         }
-        if !self.mask_mean.is_finite() {
-            return Err(Error::config("mask_mean", "a finite number", self.mask_mean));
-        }
         Ok(())
     }
 
