@@ -1,7 +1,7 @@
 //! A plugin that was really built with `panic = "abort"`: its file says so, its check warns of it, and its panic,
 //! which nothing can catch, ends its own worker alone.
 
-use perdura::run::FaultCode;
+use perdura::run::{FaultCode, Resources};
 use perdura_tests::{Answer, RunResult, Sandbox};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -70,6 +70,10 @@ fn a_panic_that_aborts_is_told_and_ends_its_own_worker_alone() {
         assert_eq!((fault.call.as_str(), fault.step), ("observe", Some(3)));
         let said = fault.last_log.iter().any(|line| line.contains("zoo: panic as asked"));
         assert!(said, "{fault:?}");
+        let text = std::fs::read_to_string(of("zoo/aborts").folder.join("resources.json"));
+        let resources: Resources = serde_json::from_str(&text.expect("there")).expect("resources");
+        let frames = resources.fault.expect("it failed").backtrace;
+        assert!(frames.iter().any(|frame| frame.contains("observe")), "{frames:?}");
         let alone = Sandbox::new();
         alone.line("run nearest-mean --seed 1 --epochs 1 --out out").expect(0);
         let alone = RunResult::only_below(&alone.path("work/out"));

@@ -143,9 +143,9 @@ impl WorkerChild {
         last(&lines)
     }
 
-    /// The last lines it printed before its last panic, and the frames of that panic.
-    pub fn last_panic(&self) -> (Vec<String>, Vec<String>) {
-        split_panic(&self.log.last_lines(PANIC_TAIL_BYTES).unwrap_or_default())
+    /// Its last panic, if it printed one.
+    pub fn last_panic(&self) -> LastPanic {
+        LastPanic::in_log(&self.log.last_lines(PANIC_TAIL_BYTES).unwrap_or_default())
     }
 }
 
@@ -212,16 +212,37 @@ fn last(lines: &[String]) -> Vec<String> {
     lines[lines.len().saturating_sub(LOG_LINES)..].to_vec()
 }
 
-/// Lines before the last panic in a log, and its frames: what follows `stack backtrace:`, indented.
-fn split_panic(lines: &[String]) -> (Vec<String>, Vec<String>) {
-    let begins = |line: &String| line.starts_with("thread '") && line.contains(" panicked at ");
-    let Some(panic) = lines.iter().rposition(begins) else { return (last(lines), Vec::new()) };
-    let title = |line: &&String| line.trim() != "stack backtrace:";
-    let frames = lines[panic..].iter().skip_while(title).skip(1);
-    let frames = frames.take_while(|line| line.starts_with(' ')).map(|line| line.trim().to_owned());
-    // A blank line comes before the message.
-    let before = lines[..panic].iter().filter(|line| !line.is_empty()).cloned();
-    (last(&before.collect::<Vec<_>>()), frames.collect())
+/// A panic as a log shows it.
+#[derive(Debug, Default, PartialEq)]
+pub struct LastPanic {
+    /// The last lines before it; of a log without one simply the last lines.
+    pub before: Vec<String>,
+    /// Where it was, and its message.
+    pub words: Vec<String>,
+    /// What follows `stack backtrace:`, indented.
+    pub frames: Vec<String>,
+}
+
+impl LastPanic {
+    fn in_log(lines: &[String]) -> LastPanic {
+        let begins = |line: &String| line.starts_with("thread '") && line.contains(" panicked at ");
+        let Some(panic) = lines.iter().rposition(begins) else {
+            return LastPanic { before: last(lines), ..LastPanic::default() };
+        };
+        let full = |line: &&String| !line.is_empty();
+        let before: Vec<String> = lines[..panic].iter().filter(full).cloned().collect();
+        let is_title = |line: &String| line.trim() == "stack backtrace:";
+        let title = lines[panic..].iter().position(is_title).map_or(lines.len(), |at| panic + at);
+        let words = lines[panic..title].iter().filter(full).cloned().collect();
+        let frames = lines[title..].iter().skip(1).take_while(|line| line.starts_with(' '));
+        let frames = frames.map(|line| line.trim().to_owned()).collect();
+        LastPanic { before: last(&before), words, frames }
+    }
+
+    /// Of a process that the panic ended: the last lines, its words at the end.
+    pub fn last_words(&self) -> Vec<String> {
+        last(&[&self.before[..], &self.words].concat())
+    }
 }
 
 /// How a process ended, and what that usually means (empty where nothing can be said).
@@ -278,11 +299,15 @@ mod tests {
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let log = "one\ntwo\n\nthread 'main' (7) panicked at src/lib.rs:3:5:\nwhy\nstack backtrace:\n   \
                    0: begin_panic\n   1: learner::observe\n             at ./src/lib.rs:3:5\nnote: more\n";
-        let (before, frames) = split_panic(&lines(log));
-        assert_eq!(before, ["one", "two"]);
-        assert_eq!(frames, ["0: begin_panic", "1: learner::observe", "at ./src/lib.rs:3:5"]);
-        assert_eq!(split_panic(&lines("a\nb")), (lines("a\nb"), vec![]));
-        let many = "x\n".repeat(30) + "thread 'a' panicked at b:\nc";
-        assert_eq!(split_panic(&lines(&many)), (vec!["x".to_owned(); LOG_LINES], vec![]));
+        let panic = LastPanic::in_log(&lines(log));
+        assert_eq!(panic.before, ["one", "two"]);
+        assert_eq!(panic.words, ["thread 'main' (7) panicked at src/lib.rs:3:5:", "why"]);
+        assert_eq!(panic.frames, ["0: begin_panic", "1: learner::observe", "at ./src/lib.rs:3:5"]);
+        assert_eq!(panic.last_words().last().unwrap(), "why");
+        let none = LastPanic { before: lines("a\nb"), ..LastPanic::default() };
+        assert_eq!(LastPanic::in_log(&lines("a\nb")), none);
+        let many = LastPanic::in_log(&lines(&("x\n".repeat(30) + "thread 'a' panicked at b:\nc")));
+        assert_eq!((many.before.len(), many.words.len()), (LOG_LINES, 2));
+        assert!(many.frames.is_empty() && many.last_words().len() == LOG_LINES);
     }
 }

@@ -56,6 +56,8 @@ impl Deadlines {
     }
 }
 
+const SIGABRT: i32 = 6;
+
 /// A live worker with one learner.
 pub struct WorkerPort {
     link: Link,
@@ -178,7 +180,15 @@ impl WorkerPort {
     fn with_traces(&self, mut fault: CallFault) -> CallFault {
         fault.traces.peak_memory_bytes = self.child.peak_bytes();
         let (said, backtrace) = match fault.kind {
-            FaultKind::Panic => self.child.last_panic(),
+            FaultKind::Panic => {
+                let panic = self.child.last_panic();
+                (panic.before, panic.frames)
+            }
+            // Most often a panic that nothing could catch.
+            FaultKind::Signal { number: SIGABRT, .. } => {
+                let panic = self.child.last_panic();
+                (panic.last_words(), panic.frames)
+            }
             _ => (self.child.last_log(), Vec::new()),
         };
         (fault.last_log, fault.traces.backtrace) = (said.into(), backtrace);
