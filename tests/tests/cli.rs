@@ -45,6 +45,16 @@ fn unknown_names_show_the_nearest() {
     refuses("benchmarks inspect split-mnis", &["did you mean `split-mnist`?"]);
 }
 
+/// Whether the plugin looks at the device or, like this one, does not.
+#[test]
+fn a_device_that_a_plugin_was_not_built_for() {
+    for device in ["libtorch", "libtorch:cuda:0", "cuda:0", "gpu"] {
+        let device_words = format!("was not built for the device `{device}`");
+        let words = ["examples/nearest-mean", &device_words, "has: flex", "--features perdura-nn/"];
+        refuses(&format!("run nearest-mean --device {device}"), &words);
+    }
+}
+
 #[test]
 fn wrong_values() {
     refuses("run nearest-mean --set temperature", &["`temperature`", "expected key=value"]);

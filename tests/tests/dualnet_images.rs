@@ -26,7 +26,8 @@ fn coloured(salt: u32) -> Vec<u8> {
     records
 }
 
-fn sandbox() -> Sandbox {
+/// A sandbox with this data.
+pub fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("data/cifar-10-subset")).expect("the folder is new");
     sandbox.write("../data/cifar-10-subset/data_batch_1.bin", coloured(1));

@@ -23,6 +23,7 @@ mod image_folders;
 mod journey;
 mod kill;
 mod languages;
+mod libtorch;
 mod loading;
 mod progress;
 #[path = "../golden/reader.rs"]

@@ -84,7 +84,7 @@ fn info(args: &PluginInfoArgs) -> Result<(), CliError> {
     let found = named(&args.method, &args.plugins)?;
     Trust::read(None)?.check(&found)?;
     // Where the system can do it, looking at a plugin is as safe as running it.
-    let confine = lacking().is_empty().then(Confinement::default);
+    let confine = lacking().is_empty().then(|| Confinement::new("", &[]));
     let description = description(&found, confine)?;
     if args.format == Format::Json {
         let document = json!({

@@ -35,6 +35,12 @@ pub enum PlanError {
          (`perdura benchmarks list` shows the scenario of each benchmark)"
     )]
     Scenario { method: String, benchmark: String, found: String, supported: String },
+    #[error(
+        "{method} was not built for the device `{found}`; this build of it has: {known}\n  \
+         remedy: another --device, or a build with that backend (perdura's own plugins: `cargo \
+         build --release --features perdura-nn/libtorch`, or `perdura-nn/cuda`)"
+    )]
+    Device { method: String, found: String, known: String },
     /// The learner could not even be made.
     #[error("{method} cannot be created with these settings: {fault}")]
     Create { method: String, fault: Box<CallFault> },

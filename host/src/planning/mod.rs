@@ -145,6 +145,7 @@ pub fn plans_on(
     Trust::read(setup.trust_lock.as_deref())?.check(&found)?;
     let tier = tier_of(&found, setup.tier, setup.require_sandbox)?;
     let description = description(&found, setup.confinement(tier))?;
+    check_device(&description, &setup.device)?;
     let memory = setup.memory.map(|capacity| match capacity {
         Capacity::Samples(samples) => MemorySize::Samples(samples as u64),
         Capacity::Bytes(bytes) => MemorySize::Bytes(bytes),
@@ -232,6 +233,25 @@ fn plugin_file(found: &Found) -> PluginFile {
 pub fn host_build() -> HostBuild {
     let commit = option_env!("PERDURA_COMMIT").map(str::to_owned);
     HostBuild { version: env!("CARGO_PKG_VERSION").into(), commit }
+}
+
+/// A plugin that knows nothing of devices would run anywhere, and the plan would name another place.
+fn check_device(description: &Description, device: &str) -> Result<(), PlanError> {
+    if description.devices.iter().any(|listed| is_device(listed, device)) {
+        return Ok(());
+    }
+    let (method, found) = (description.id.clone(), device.to_owned());
+    Err(PlanError::Device { method, found, known: list(&description.devices) })
+}
+
+/// `N` in a listed name stands for the number of a GPU.
+fn is_device(listed: &str, device: &str) -> bool {
+    let Some((before, after)) = listed.split_once(":N") else {
+        return listed == device;
+    };
+    let number = device.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    let digits = number.and_then(|rest| rest.strip_prefix(':')).unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A Class-IL stream is one for Task-IL too: both are scored from one run.

@@ -5,7 +5,7 @@
 use object::LittleEndian;
 use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::read::ReadRef;
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable};
 use std::path::Path;
 
 use super::error::LoadError;
@@ -55,6 +55,20 @@ impl<'a, R: ReadRef<'a>> SoundElf<'a, R> {
         let sections = self.header.sections(LE, self.bytes).ok()?;
         let (_, section) = sections.section_by_name(LE, name.as_bytes())?;
         section.data(LE, self.bytes).ok().filter(|data| !data.is_empty())
+    }
+
+    /// Libraries that the loader will look for, but those that every Rust library needs.
+    pub fn libraries(&self) -> Vec<String> {
+        const USUAL: [&str; 7] =
+            ["ld-linux", "libc.", "libdl.", "libgcc_s.", "libm.", "libpthread.", "librt."];
+        let table = |sections: SectionTable<'a, Header, R>| sections.dynamic_table(LE, self.bytes);
+        let Ok(table) = self.header.sections(LE, self.bytes).and_then(table) else {
+            return Vec::new();
+        };
+        let needed = table.iter().filter(|entry| entry.tag == elf::DT_NEEDED);
+        let names = needed.filter_map(|entry| table.string(entry).ok());
+        let names = names.map(|name| String::from_utf8_lossy(name).into_owned());
+        names.filter(|name| !USUAL.iter().any(|usual| name.starts_with(usual))).collect()
     }
 }
 

@@ -111,7 +111,8 @@ pub enum LoadError {
 
     // Open.
     #[error("the system refused to open the plugin: {}\n  found: {reason}\n  \
-         remedy: install the libraries it needs, or rebuild the plugin", path.display())]
+         remedy: install the libraries it needs or name their folder in LD_LIBRARY_PATH, or \
+         rebuild the plugin", path.display())]
     Open { path: PathBuf, reason: String },
     #[error("not a Perdura plugin: {}\n  expected: the symbol of a root module\n  \
          found: {reason}\n  remedy: export the learner with perdura_sdk::export_learner!",

@@ -19,11 +19,15 @@ pub(super) fn read<'a>(
     let Some(section) = elf.section(SECTION) else {
         return Err(LoadError::NoManifest { path: path.into() });
     };
-    parse(section).map_err(|(expected, found)| LoadError::BadManifest {
-        path: path.into(),
-        expected,
-        found,
-    })
+    let mut manifest = parse(section).map_err(|(expected, found)| {
+        let path = path.into();
+        LoadError::BadManifest { path, expected, found }
+    })?;
+    // What the file asks the system for needs nobody's word; authors name what they open later.
+    let named: Vec<String> = manifest.native.split_whitespace().map(str::to_owned).collect();
+    let linked = elf.libraries().into_iter().filter(|library| !named.contains(library));
+    manifest.native = named.iter().cloned().chain(linked).collect::<Vec<_>>().join(" ");
+    Ok(manifest)
 }
 
 /// Whether `id` reads `lab/name`, both parts of `[a-z0-9][a-z0-9._-]*`.
