@@ -19,16 +19,18 @@
 //!
 //! **Batch normalisation.** A unit without gradient would still drift through running statistics
 //! that all share, so every group has statistics of its own, and the rows of a mixed batch are
-//! normalised group by group.
+//! normalised group by group ([`GroupRows`]).
 
 mod embeddings;
 mod forward;
 mod groups;
 mod layers;
+mod rows;
 mod statistics;
 
 pub use embeddings::{Embeddings, annealed, sparsity};
 pub use forward::{RowMasks, forward, predict};
 pub use groups::GroupMasks;
 pub use layers::{Layers, Units};
+pub use rows::{GroupRows, GroupStatistics};
 pub use statistics::Statistics;

@@ -10,11 +10,16 @@
 //! 2. [`Speed::of`] turns a similarity into a speed.
 //! 3. [`Pace::rates`] aggregates both to μ; [`Update::scale`](crate::Update::scale) applies it: the
 //!    update is multiplied and not the gradient. With plain gradient descent that is the same.
+//! 4. [`Guide`] is all of it in a learner's life, with groups as [`Discovery`] finds them.
+//!
+//! [`Discovery`]: crate::similarity::Discovery
 
+mod guide;
 mod importance;
 mod rates;
 mod speed;
 
+pub use guide::{Guide, GuideOptions};
 pub use importance::PathImportance;
 pub use rates::{Claim, Owner, Pace, Plasticity};
 pub use speed::{Speed, SpeedCurve};
