@@ -1,8 +1,10 @@
 //! Hyper-parameters of CLS-ER; the defaults are those of S-MNIST with a memory of 200 samples.
 
+use perdura_nn::plasticity::{GuideOptions, Pace, Plasticity, Speed, SpeedCurve};
+use perdura_nn::similarity::{Grouping, SimilarityGiven};
 use perdura_nn::teaching::EmaBn;
 use perdura_nn::{BackboneConfig, BackboneKind};
-use perdura_sdk::{Error, hyper_parameters, prelude::Result};
+use perdura_sdk::{Error, Grants, hyper_parameters, prelude::Result};
 
 hyper_parameters! {
     /// Hyper-parameters.
@@ -31,6 +33,67 @@ hyper_parameters! {
         pub hidden: Vec<usize> = vec![100, 100],
         /// Channels of the first stage, for `resnet18` and `resnet18_pool`.
         pub width: usize = 64,
+
+        /// Masks over the units of all three networks.
+        pub masks: Masks = Masks::None,
+        /// Largest scale of the masks' embeddings, s_max; above 0.
+        pub s_max: f64 = 400.0,
+        /// Weight of the masks' sparsity term, λ_c; 0 or more.
+        pub lambda_c: f64 = 0.75,
+        /// Mean of the embeddings that a group begins with: above 0 more units are open.
+        pub mask_mean: f64 = 0.0,
+        /// Learn masks at a scale that rises to s_max; without, they are hard from the start and
+        /// stay what they were drawn.
+        pub mask_anneal: bool = true,
+        /// Steps in which a group learns its masks, where boundaries are hidden; at least 1.
+        pub mask_steps: u64 = 1000,
+        /// Temperature of the group probabilities at test, T_p; 0 gives all to the nearest group.
+        pub temperature: f64 = 0.1,
+        /// Also a view that is told the true group of a test sample, for benchmarks that know it.
+        pub oracle_view: bool = false,
+
+        /// Rates by similarity for what other groups own.
+        pub plasticity: Plasticity = Plasticity::None,
+        /// How similarity becomes speed.
+        pub speed: SpeedCurve = SpeedCurve::Geometric,
+        /// Speed at similarity 0, κ_min; 0 to κ_max.
+        pub kappa_min: f64 = 0.1,
+        /// Speed at similarity 1, κ_max; above 0.
+        pub kappa_max: f64 = 1.0,
+        /// Similarity from which `speed = "step"` goes at κ_max, τ; 0 to 1.
+        pub tau: f64 = 0.5,
+        /// Scale rates to a mean of 1.
+        pub budget_neutral: bool = false,
+        /// Which similarities decide the rates: the measured ones, or a control.
+        pub similarity: SimilarityGiven = SimilarityGiven::True,
+        /// Similarity between groups for `similarity = "oracle"`; 0 to 1.
+        pub oracle_across: f64 = 0.2,
+
+        /// Similarity from which an experience joins a group, τ_join; 0 to 1.
+        pub tau_join: f64 = 0.5,
+        /// Most groups; at least 1.
+        pub groups_max: usize = 5,
+        /// Groups given instead of found: that of experience i is `groups[i]`. Empty: found.
+        pub groups: Vec<usize> = vec![],
+        /// Samples of each side that are compared; at least 2.
+        pub probe: usize = 200,
+        /// Batches in the sliding window, where the experience cannot be looked through; at least
+        /// 1.
+        pub window: usize = 10,
+        /// Windows in a row that must agree on a change of group, where boundaries are hidden; at
+        /// least 1.
+        pub confirm: usize = 2,
+    }
+}
+
+hyper_parameters! {
+    /// Whether groups of similar experiences have masks.
+    pub enum Masks {
+        /// The plain method.
+        #[default]
+        None,
+        /// Each group learns masks, which keep what it has learned from the new batches of others.
+        Groups,
     }
 }
 
@@ -47,8 +110,39 @@ hyper_parameters! {
 }
 
 impl Config {
-    /// Refuses values outside their range.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses values outside their range, and those that do not go together.
+    pub(crate) fn check(&self, grants: &Grants) -> Result<()> {
+        self.check_plain()?;
+        if self.has_groups() {
+            self.guide().check(grants, self.masks == Masks::Groups)?;
+        }
+        if self.oracle_view && self.masks == Masks::None {
+            let expected = "false without `masks = \"groups\"`: there is nothing to be told";
+            return Err(Error::config("oracle_view", expected, true));
+        }
+        if self.masks == Masks::Groups {
+            self.check_masks()?;
+        }
+        Ok(())
+    }
+
+    fn check_masks(&self) -> Result<()> {
+        for (key, value) in [("lambda_c", self.lambda_c), ("temperature", self.temperature)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::config(key, "a number of at least 0", value));
+            }
+        }
+        if self.mask_steps == 0 {
+            return Err(Error::config("mask_steps", "at least 1", 0));
+        }
+        if self.ema_bn == EmaBn::Average {
+            let expected = "`code` with masks: running statistics are those of each group";
+            return Err(Error::config("ema_bn", expected, "`average`"));
+        }
+        Ok(())
+    }
+
+    fn check_plain(&self) -> Result<()> {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return Err(Error::config("lr", "a number above 0", self.lr));
         }
@@ -67,6 +161,24 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Whether the learner looks for groups at all.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.masks == Masks::Groups || self.plasticity != Plasticity::None
+    }
+
+    pub(crate) fn guide(&self) -> GuideOptions {
+        let Config { kappa_min, kappa_max, tau, plasticity, budget_neutral, .. } = *self;
+        let speed = Speed { curve: self.speed, kappa_min, kappa_max, tau };
+        let Config { tau_join, groups_max, probe, window, confirm, .. } = *self;
+        let groups = self.groups.clone();
+        GuideOptions {
+            grouping: Grouping { tau_join, groups_max, groups, probe, window, confirm },
+            pace: Pace { plasticity, speed, budget_neutral },
+            similarity: self.similarity,
+            oracle_across: self.oracle_across,
+        }
     }
 
     pub(crate) fn backbone(&self) -> BackboneConfig {

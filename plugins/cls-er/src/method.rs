@@ -9,6 +9,7 @@ use perdura_sdk::rand::Rng;
 use perdura_sdk::{Result, Rows};
 
 use crate::config::{Config, TeacherSelect};
+use crate::groups::Groups;
 
 /// The learner: three networks of one shape and the number of steps done.
 pub struct ClsEr {
@@ -18,6 +19,8 @@ pub struct ClsEr {
     pub(crate) stable: Net,
     /// n, never reset: the method knows no boundaries.
     pub(crate) steps: u64,
+    /// Groups of similar experiences; `None` for the plain method.
+    pub(crate) groups: Option<Groups>,
 }
 
 /// What a step reports.
@@ -40,7 +43,7 @@ impl ClsEr {
     /// `θ_P` and `θ_S` start as copies of `θ_W`.
     pub(crate) fn new(config: Config, working: Net) -> ClsEr {
         let (plastic, stable) = (working.clone(), working.clone());
-        ClsEr { config, working, plastic, stable, steps: 0 }
+        ClsEr { config, working, plastic, stable, steps: 0, groups: None }
     }
 
     /// The gradient step on `θ_W`:
@@ -85,11 +88,21 @@ pub(crate) fn target(
 ) -> Result<Target> {
     let z_s = config.ema_bn.answer(stable, x_m.clone())?;
     let z_p = config.ema_bn.answer(plastic, x_m)?;
+    Ok(chosen(config, z_s, z_p, y_m))
+}
+
+/// Z from the answers of both teachers.
+pub(crate) fn chosen(
+    config: &Config,
+    z_s: Tensor<2>,
+    z_p: Tensor<2>,
+    y_m: Tensor<1, Int>,
+) -> Target {
     let stable = choose_stable(&z_s, &z_p, y_m, config.teacher_select);
     let n_select_stable = stable.clone().int().sum().into_scalar::<i64>() as f64;
     let shape = z_s.dims();
     let chosen = stable.unsqueeze_dim::<2>(1).expand(shape);
-    Ok(Target { logits: z_p.mask_where(chosen, z_s), n_select_stable })
+    Target { logits: z_p.mask_where(chosen, z_s), n_select_stable }
 }
 
 /// True where the stable network gives the label the strictly higher probability: a tie is the
