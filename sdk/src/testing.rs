@@ -128,6 +128,8 @@ pub struct Script {
     pub written: Vec<Vec<f32>>,
     /// Identity and new group of every sample, by call of `relabel`.
     pub relabelled: Vec<Vec<(u64, u32)>>,
+    /// Identities that the memory was to hold, by call of `replace`.
+    pub replaced: Vec<Vec<u64>>,
     answer: MessageBuf,
     current: VecDeque<Samples>,
     state: Vec<u8>,
@@ -189,6 +191,7 @@ impl Script {
                 let (uids, groups) = (elements(&message, 1)?, elements(&message, 2)?);
                 self.relabelled.push(uids.into_iter().zip(groups).collect());
             }
+            HostOp::REPLACE => self.replaced.push(elements(&message, 0)?),
             HostOp::WRITE_STATE => {
                 self.state.extend_from_slice(message.tensors[0].data.as_slice());
             }
@@ -247,6 +250,8 @@ pub struct Driver<L: ContinualLearner> {
     /// How many epochs the next experiences are said to have, and how many samples a batch.
     pub epochs: Option<u32>,
     pub batch: Option<u32>,
+    /// What is told of the memory's room at boundaries.
+    pub memory_samples_max: Option<u64>,
     /// What the host answers, and what it was asked.
     pub script: Script,
     pub declaration: Declaration,
@@ -270,9 +275,18 @@ impl<L: ContinualLearner> Driver<L> {
             message.with(|message| Instance::create(message, host))
         })?;
         let declaration = Declaration::default();
-        let (step, position, epochs, batch) = (0, None, None, None);
-        let mut driver =
-            Driver { instance, seed, step, position, epochs, batch, script, declaration };
+        let (step, position, epochs, batch, memory_samples_max) = (0, None, None, None, None);
+        let mut driver = Driver {
+            instance,
+            seed,
+            step,
+            position,
+            epochs,
+            batch,
+            memory_samples_max,
+            script,
+            declaration,
+        };
         driver.declaration = header(&driver.call(Op::DECLARE, &MessageBuf::new())?)?;
         Ok(driver)
     }
@@ -309,8 +323,9 @@ impl<L: ContinualLearner> Driver<L> {
 
     fn experience(&mut self, index: u32) -> ExperienceMsg {
         let (seed, index) = (self.next_seed(), Some(index));
-        let (epochs, batch) = (self.epochs, self.batch);
-        ExperienceMsg { seed, index, epochs, batch, ..Default::default() }
+        let (epochs, batch, memory_samples_max) =
+            (self.epochs, self.batch, self.memory_samples_max);
+        ExperienceMsg { seed, index, epochs, batch, memory_samples_max, ..Default::default() }
     }
 
     pub fn end_of_stream(&mut self) -> Result<(), AbiError> {

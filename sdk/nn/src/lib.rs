@@ -77,7 +77,7 @@ pub mod masks;
 mod mlp;
 mod net;
 mod network;
-mod numbers;
+pub mod numbers;
 pub mod plasticity;
 mod resnet18;
 pub mod similarity;

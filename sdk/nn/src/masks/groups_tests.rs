@@ -37,7 +37,7 @@ fn masks(net: &Net, groups: usize, seed: u64, hard: bool) -> GroupMasks {
 }
 
 fn values(net: &Net) -> Vec<Vec<f32>> {
-    crate::numbers::parameters(net)
+    crate::numbers::by_tensor(net)
 }
 
 fn inputs(count: usize, salt: usize) -> Vec<f32> {

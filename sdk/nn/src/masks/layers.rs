@@ -210,7 +210,7 @@ mod tests {
         let net = net(BackboneKind::Mlp, &[2]);
         let layers = Layers::of(&net).unwrap();
         let spread = layers.spread(&net, &vec![vec![1.0, 0.25], vec![0.5, 1.0, 0.0]]);
-        let values = numbers::parameters(&spread);
+        let values = numbers::by_tensor(&spread);
         assert_eq!(values[0][..4], [1.0, 0.25, 1.0, 0.25]);
         assert_eq!(values[1], [1.0, 0.25]);
         assert_eq!(values[2], [0.5, 1.0, 0.0, 0.25, 0.25, 0.0]);

@@ -45,7 +45,7 @@ impl<N: Network> PathImportance<N> {
             omega.into_iter().map(share).collect()
         };
         let omega = self.groups.get(&group)?;
-        Some(numbers::parameters(omega).into_iter().map(normalised).collect())
+        Some(numbers::by_tensor(omega).into_iter().map(normalised).collect())
     }
 
     /// Groups that something has been counted in for.

@@ -66,7 +66,7 @@ impl Pace {
         let kappas: Vec<f32> = owners.iter().map(|owner| self.speed.of(owner.similarity)).collect();
         let spread = |units: &Units| {
             let layers = layers.expect("masks come with their layers");
-            numbers::parameters(&layers.spread(net, units))
+            numbers::by_tensor(&layers.spread(net, units))
         };
         let mut rates = match self.plasticity {
             Plasticity::Hat => {

@@ -41,7 +41,7 @@ fn owners(net: &Net, similarities: &[f32], rng: &mut impl Rng) -> (Layers, Vec<O
 }
 
 fn of(pace: Pace, net: &Net, (layers, owners): &(Layers, Vec<Owner>)) -> Vec<f32> {
-    numbers::parameters(&pace.rates(net, Some(layers), owners).unwrap()).concat()
+    numbers::by_tensor(&pace.rates(net, Some(layers), owners).unwrap()).concat()
 }
 
 /// p = (0.5, 0.2), κ = (0.1, 1): mean (0.05 + 0.2 + 0.001)/(0.7 + 0.001); min 1 − 0.5·0.9 = 0.55;
@@ -96,7 +96,7 @@ fn a_step_at_one_is_the_gate_of_hat() {
             claim: Claim::Units(masks.units(group).unwrap()),
         };
         let owners = (masks.layers().clone(), (0..groups).map(owner).collect::<Vec<_>>());
-        let gate = numbers::parameters(&masks.gate(&net, current).unwrap()).concat();
+        let gate = numbers::by_tensor(&masks.gate(&net, current).unwrap()).concat();
         assert_eq!(of(Pace { speed, ..pace(Plasticity::Hat) }, &net, &owners), gate);
         if groups == 1 {
             assert_eq!(of(Pace { speed, ..pace(Plasticity::Min) }, &net, &owners), gate);
@@ -200,13 +200,13 @@ fn nobody_slows_what_nobody_owns() {
 #[test]
 fn claims_by_parameter_are_taken_as_they_are() {
     let net = net(&[3]);
-    let claimed: Vec<Vec<f32>> = numbers::parameters(&net)
+    let claimed: Vec<Vec<f32>> = numbers::by_tensor(&net)
         .into_iter()
         .map(|tensor| (0..tensor.len()).map(|i| f32::from(u8::from(i == 0))).collect())
         .collect();
     let owner = Owner { similarity: 0.0, claim: Claim::Parameters(claimed) };
     let rates = pace(Plasticity::Min).rates(&net, None, &[owner]).unwrap();
-    for tensor in numbers::parameters(&rates) {
+    for tensor in numbers::by_tensor(&rates) {
         assert!((tensor[0] - 0.1).abs() < 1e-6 && tensor[1..].iter().all(|rate| *rate == 1.0));
     }
 }
@@ -221,7 +221,7 @@ fn what_is_like_moves_further() {
         let mut net = net(&[16, 16]);
         let of_group = |group: u64| {
             let number = |i: usize| f32::from(u8::from((i as u64 + i as u64 / 4) % 4 == group));
-            let tensors = numbers::parameters(&net).into_iter();
+            let tensors = numbers::by_tensor(&net).into_iter();
             tensors.map(|t| (0..t.len()).map(number).collect()).collect::<Vec<Vec<f32>>>()
         };
         let similarity = |group: u64| ((group + seed) % 4) as f32 / 3.0;
@@ -247,13 +247,13 @@ fn what_is_like_moves_further() {
         }
         for (group, claim) in claims.into_iter().enumerate() {
             let only = |of: &Net| {
-                let own = numbers::parameters(of).into_iter().zip(&claim);
+                let own = numbers::by_tensor(of).into_iter().zip(&claim);
                 let own = own.map(|(t, p)| t.iter().zip(p).map(|(t, p)| t * p).collect());
                 numbers::filled(of, own.collect())
             };
             let nothing = numbers::filled(
                 &net,
-                numbers::parameters(&net).into_iter().map(|t| vec![0.0; t.len()]).collect(),
+                numbers::by_tensor(&net).into_iter().map(|t| vec![0.0; t.len()]).collect(),
             );
             let norm = distance(&only(&before), &nothing);
             moved.push(distance(&only(&net), &only(&before)) / norm);

@@ -1,9 +1,10 @@
 //! S-GCOS: two tasks are alike when their losses pull the parameters the same way.
 
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::Tensor;
 
 use super::{cosine, dot};
-use crate::network::{Network, TensorMut};
+use crate::network::Network;
+use crate::numbers;
 
 /// The gradient of a loss with respect to all parameters of a network, one after another.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,18 +18,10 @@ impl FlatGradient {
     /// The gradient of `loss` at the parameters of `network`. Zero where the loss does not depend
     /// on one.
     pub fn of<N: Network>(network: &N, loss: impl FnOnce(&N) -> Tensor<1>) -> Self {
-        let mut tracked = network.tracked();
-        let mut gradients = loss(&tracked).backward();
-        let mut flat = FlatGradient::default();
-        for (_, tensor) in tracked.tensors_mut() {
-            match tensor {
-                TensorMut::Vector(t) => flat.take(t, &mut gradients),
-                TensorMut::Linear(t) => flat.take(t, &mut gradients),
-                TensorMut::Kernel(t) => flat.take(t, &mut gradients),
-                TensorMut::Running(_) => {}
-            }
-        }
-        flat
+        let tracked = network.tracked();
+        let values = numbers::gradient(&tracked, loss(&tracked).backward());
+        let lengths = numbers::blocks(network).into_iter().map(|block| block.range.len()).collect();
+        FlatGradient { values, lengths }
     }
 
     /// Adds another gradient of the same network.
@@ -37,18 +30,6 @@ impl FlatGradient {
             return self.clone_from(other);
         }
         self.values.iter_mut().zip(&other.values).for_each(|(a, b)| *a += b);
-    }
-
-    fn take<const D: usize>(&mut self, leaf: &Tensor<D>, gradients: &mut Gradients) {
-        let length = leaf.dims().iter().product();
-        self.lengths.push(length);
-        match leaf.grad_remove(gradients) {
-            Some(gradient) => {
-                let data = gradient.into_data();
-                self.values.extend(data.as_slice::<f32>().expect("networks compute in f32"));
-            }
-            None => self.values.resize(self.values.len() + length, 0.0),
-        }
     }
 }
 
