@@ -128,6 +128,30 @@ fn dark_replay_repeats_in_every_tier() {
 }
 
 #[test]
+fn baselines_repeat_in_every_tier() {
+    same_in_every_tier("icarl --seed 3 --memory 100");
+    same_in_every_tier("gdumb --seed 3 --memory 100 --set epochs=16");
+    same_in_every_tier("ogd --seed 3 --set anchors=segments --set head=task_aware");
+}
+
+/// With averages that do not lag all anchors are the trained network; and without a direction, in
+/// the first experience, OGD is gradient descent.
+#[test]
+fn ogd_with_coinciding_anchors_is_ogd_and_begins_as_sgd() {
+    let common = "--preset none --seed 2 --set lr=0.05 --set samples=20";
+    let ogd = run(&format!("ogd {common}"));
+    let off = "--set alpha_plastic=0 --set alpha_stable=0 --set r_stable=1";
+    for anchors in ["segments", "chords"] {
+        let other = run(&format!("ogd {common} {off} --set anchors={anchors}"));
+        equal_views((&other, "main"), (&ogd, "main"));
+    }
+    let sgd = run("sgd --preset none --seed 2 --set lr=0.05");
+    let (ogd, sgd) = (ogd.predictions("main"), sgd.predictions("main"));
+    assert_eq!(ogd["after-0"], sgd["after-0"]);
+    assert_ne!(ogd["after-1"], sgd["after-1"]);
+}
+
+#[test]
 fn der_without_its_term_is_sgd_and_derpp_without_labels_is_der() {
     let common = "--preset none --seed 2 --memory 100 --set lr=0.05 --set replay=20";
     let sgd = run("sgd --preset none --seed 2 --set lr=0.05");
