@@ -83,7 +83,7 @@ fn part(section: &Section) -> Markup {
         (pair_table(comparison))
         h3 { "Resources" }
         (resource_table(section))
-        h3 { "Where the time went" }
+        h3 { "Time by activity" }
         (ledger_table(section))
         h3 { "Failures" }
         (failures(section))
