@@ -91,8 +91,8 @@ fn a_libtorch_that_is_not_found_is_named() {
 }
 
 /// One thread: the same bytes in every tier, the sandbox's rules included. The losses of flex at
-/// first; later, small networks magnify what rounding left apart. DualNet's self-supervision, which
-/// divides by deviations of nearly 0, does so at once and is left out of the comparison.
+/// first; later, small networks magnify what rounding left apart. DualNet's self-supervision on a
+/// ResNet differs at once, which its README says, and is left out of the comparison.
 #[test]
 fn resnets_train_on_it_in_every_tier() {
     if !has_libtorch() {

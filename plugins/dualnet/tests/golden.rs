@@ -26,13 +26,14 @@ const KEYS: [&str; 10] = [
 ];
 
 /// A learner in the state the case starts from.
-fn learner(golden: &Golden) -> Driver<DualNet> {
+fn learner(golden: &Golden, device: &str) -> Driver<DualNet> {
     let mut config: serde_json::Map<_, _> =
         KEYS.into_iter().map(|key| (key.to_string(), golden.hyper(key))).collect();
     for key in ["k", "sup_steps"] {
         config.insert(key.into(), golden.hyper("K"));
     }
-    let mut driver = Driver::from_json(config.into(), Setting::new(10, &[784])).unwrap();
+    let setting = Setting::new(10, &[784]).device(device);
+    let mut driver = Driver::from_json(config.into(), setting).unwrap();
     let mut state = StateWriter::new();
     for (name, shape) in golden.under("init/") {
         let values = golden.floats(&format!("init/{name}"));
@@ -79,10 +80,18 @@ fn check_scalars(golden: &Golden, step: u64, report: &Observed) {
     }
 }
 
+/// On every device of this build that computes in f32 and that every machine has.
 #[test]
 fn follows_the_reference() {
+    let names = perdura_nn::DEVICES.iter();
+    for device in names.filter(|name| !name.contains("cuda") && !name.ends_with("+bf16")) {
+        follows_the_reference_on(device);
+    }
+}
+
+fn follows_the_reference_on(device: &str) {
     let golden = Golden::read("dualnet_mlp_strong");
-    let mut driver = learner(&golden);
+    let mut driver = learner(&golden, device);
     for step in 1..=golden.steps() {
         let at = |part: &str| format!("step{step}/{part}");
         let current = Samples::new(&golden.floats(&at("x")), &golden.labels(&at("y")));
