@@ -267,3 +267,36 @@ fn hat_repeats() {
     same_in_every_tier("hat --seed 3");
     same_in_every_tier("hat --seed 3 --validation 0.2 --set patience=1 --set restore_best=true");
 }
+
+/// Masks of 1, one group, no sparsity term: CLS-ER. Where several groups are found it is another.
+#[test]
+fn cls_er_with_masks_of_ones_is_cls_er() {
+    let common = "--preset none --seed 2 --memory 100 --set lr=0.05 --set replay=20";
+    let plain = run(&format!("cls-er {common}"));
+    let ones = "--set masks=groups --set mask_anneal=false --set mask_mean=1e9 --set lambda_c=0";
+    let masked = run(&format!("cls-er {common} {ones} --set groups_max=1"));
+    for view in ["stable", "plastic", "working"] {
+        equal_views((&masked, view), (&plain, view));
+    }
+    let groups = run(&format!("cls-er {common} --set masks=groups --set groups=[0,1,2,3,4]"));
+    assert_ne!(groups.predictions("stable"), plain.predictions("stable"));
+}
+
+#[test]
+fn plasticity_at_a_speed_of_one_is_the_plain_method() {
+    let common = "--preset none --seed 2 --memory 100 --set lr=0.05 --set replay=20";
+    for (method, view) in [("er", "main"), ("cls-er", "stable")] {
+        let plain = run(&format!("{method} {common}"));
+        let paced = format!("{method} {common} --set plasticity=mean --set groups=[0,1,2,3,4]");
+        let one = run(&format!("{paced} --set kappa_min=1"));
+        equal_views((&one, view), (&plain, view));
+        assert_ne!(run(&paced).predictions(view), plain.predictions(view));
+    }
+}
+
+#[test]
+fn masks_and_rates_of_groups_repeat_in_every_tier() {
+    same_in_every_tier("cls-er --seed 3 --memory 100 --set masks=groups");
+    same_in_every_tier("cls-er --seed 3 --memory 100 --set masks=groups --set plasticity=hat");
+    same_in_every_tier("er --seed 3 --memory 100 --set plasticity=min");
+}

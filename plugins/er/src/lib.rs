@@ -1,44 +1,25 @@
 //! Experience replay (ER): every step learns from the current batch and a batch of the replay
-//! memory, as one. The host keeps the memory (a reservoir) and draws from it.
+//! memory, as one. The host keeps the memory (a reservoir) and draws from it. With `plasticity` the
+//! parameters that other groups of experiences own move at rates by similarity; by default they do
+//! not.
+//!
+//! `config.rs` holds the hyper-parameters.
 #![deny(unsafe_code)]
 
-use perdura_nn::{BackboneConfig, BackboneKind, Net, Network, losses, state};
-use perdura_sdk::{Error, prelude::*};
+mod config;
 
-hyper_parameters! {
-    /// Hyper-parameters.
-    pub struct Config {
-        /// Learning rate, constant; above 0.
-        pub lr: f64 = 0.01,
-        /// Samples replayed per step, m.
-        pub replay: usize = 10,
-        /// Network before the head.
-        pub backbone: BackboneKind = BackboneKind::Mlp,
-        /// Widths of the hidden layers, for `mlp`.
-        pub hidden: Vec<usize> = vec![100, 100],
-        /// Channels of the first stage, for `resnet18` and `resnet18_pool`.
-        pub width: usize = 64,
-    }
-}
+pub use config::Config;
 
-impl Config {
-    fn check(&self) -> Result<()> {
-        if !(self.lr > 0.0 && self.lr.is_finite()) {
-            return Err(Error::config("lr", "a number above 0", self.lr));
-        }
-        Ok(())
-    }
-
-    fn backbone(&self) -> BackboneConfig {
-        let (kind, hidden, width) = (self.backbone, self.hidden.clone(), self.width);
-        BackboneConfig { kind, hidden, width }
-    }
-}
+use perdura_nn::plasticity::Guide;
+use perdura_nn::{Net, Network, Update, losses, state};
+use perdura_sdk::prelude::*;
 
 /// The learner: one network.
 pub struct Er {
     lr: f64,
     network: Net,
+    /// Groups of similar experiences and the rates that follow; `None` for plain replay.
+    guide: Option<Guide>,
 }
 
 impl ContinualLearner for Er {
@@ -56,26 +37,61 @@ impl ContinualLearner for Er {
 
     fn declare(config: &Config, _: &Context) -> Declaration {
         let replay = Request::memory("replay", config.replay);
-        Declaration::new().request(replay).view("main").scalar("loss")
+        let declaration = Declaration::new().request(replay).view("main").scalar("loss");
+        match config.is_paced() {
+            true => declaration.uses_memory(),
+            false => declaration,
+        }
     }
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
-        config.check()?;
+        config.check(&ctx.grants)?;
         let network = Net::of(ctx, &config.backbone())?;
-        Ok(Er { lr: config.lr, network })
+        let guide = config.is_paced().then(|| Guide::new(config.guide(), ctx.grants, &network));
+        Ok(Er { lr: config.lr, network, guide })
+    }
+
+    fn begin_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
+        if let Some(guide) = &mut self.guide {
+            guide.begin(info, &self.network, host)?;
+            guide.refresh(&self.network, None, None);
+        }
+        Ok(())
     }
 
     /// `L = CE(f(X ∪ X_m), Y ∪ Y_m)`, one mean over `b + m` samples in one forward pass; `θ ← θ −
-    /// lr·∇L`.
-    fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
+    /// lr·∇L`, with rates `θ ← θ − lr·μ ⊙ ∇L`.
+    fn observe(&mut self, step: &Step<'_>, host: &mut Host<'_>) -> Result<StepReport> {
         let (current, replay) = (&step.current, step.draw("replay")?);
         let inputs = self.network.rows(&[current.inputs(), replay.inputs()]);
         let labels = self.network.labels(&[current.labels(), replay.labels()]);
         let mut tracked = self.network.tracked();
         let loss = losses::cross_entropy(tracked.forward_train(inputs)?, labels);
         let report = StepReport::new().scalar("loss", loss.clone().into_scalar());
-        self.network.descend(tracked, loss.backward(), self.lr);
-        Ok(report)
+        let Some(guide) = &mut self.guide else {
+            self.network.descend(tracked, loss.backward(), self.lr);
+            return Ok(report);
+        };
+        let update = Update::of(&tracked, &mut loss.backward());
+        guide.descend(&mut self.network, update, self.lr);
+        guide.observe(step, &self.network, host)?;
+        guide.refresh(&self.network, None, None);
+        Ok(report.group(guide.discovery.current() as u32))
+    }
+
+    fn end_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
+        if let Some(guide) = &mut self.guide {
+            guide.end(info, &self.network, host)?;
+            guide.refresh(&self.network, None, None);
+        }
+        Ok(())
+    }
+
+    fn end_of_stream(&mut self, call: &Call, _: &mut Host<'_>) -> Result<()> {
+        if let Some(guide) = &mut self.guide {
+            guide.finish(call);
+        }
+        Ok(())
     }
 
     fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {
@@ -84,15 +100,21 @@ impl ContinualLearner for Er {
     }
 
     fn resources(&self) -> Resources {
-        Resources::new().with("parameters", self.network.bytes())
+        let resources = Resources::new().with("parameters", self.network.bytes());
+        match &self.guide {
+            None => resources,
+            Some(guide) => resources.with("other", guide.bytes()),
+        }
     }
 
     fn save(&self, out: &mut StateWriter) -> Result<()> {
-        state::save(&self.network, "", out)
+        state::save(&self.network, "", out)?;
+        self.guide.as_ref().map_or(Ok(()), |guide| guide.save(out))
     }
 
     fn load(&mut self, saved: &mut StateReader) -> Result<()> {
-        state::load(&mut self.network, "", saved)
+        state::load(&mut self.network, "", saved)?;
+        self.guide.as_mut().map_or(Ok(()), |guide| guide.load(&self.network, saved))
     }
 }
 
