@@ -35,7 +35,7 @@ fn unknown_names_show_the_nearest() {
     );
     refuses(
         "run er --memory 10 --set replya=2",
-        &["`replya`", "did you mean `replay`?", "hidden, lr"],
+        &["`replya`", "did you mean `replay`?", "hidden, "],
     );
     refuses(
         "run er --memory 10 --preset split-mnist-20",
