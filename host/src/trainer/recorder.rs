@@ -480,6 +480,8 @@ impl Observer for Recorder {
 
     fn step_ended(&mut self, place: &Place, scalars: &BTreeMap<String, f64>) {
         if let Some(scalars) = self.window.add(place.step, scalars) {
+            // Speed and memory are told with the means, however short the run is.
+            self.lines.progress(self.progress(place));
             self.lines.event(EventKind::Trained { step: place.step, scalars });
         }
         if self.looked.elapsed() >= LOOK_EVERY {
