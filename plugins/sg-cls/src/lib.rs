@@ -27,6 +27,8 @@ pub use method::SgCls;
 
 use perdura_sdk::prelude::*;
 
+use crate::views::Asked;
+
 impl ContinualLearner for SgCls {
     type Config = Config;
 
@@ -63,6 +65,7 @@ impl ContinualLearner for SgCls {
     }
 
     fn begin_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
+        self.asked = Asked::default();
         if !self.begun {
             self.decided = self.grants.boundaries;
             return self.open_first(info.index, host);
@@ -78,6 +81,7 @@ impl ContinualLearner for SgCls {
     }
 
     fn observe(&mut self, step: &Step<'_>, host: &mut Host<'_>) -> Result<StepReport> {
+        self.asked = Asked::default();
         if !self.begun {
             return Err(Error::new(
                 "a step before the first experience, which opens the first group",
@@ -107,6 +111,7 @@ impl ContinualLearner for SgCls {
 
     /// An experience shorter than a window is decided by what there was of it.
     fn end_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
+        self.asked = Asked::default();
         match self.decided || self.window.is_empty() {
             true => Ok(()),
             false => self.look_back(info.index, &mut info.call.rng("similarity"), host),
@@ -115,6 +120,7 @@ impl ContinualLearner for SgCls {
 
     /// What is still in doubt stays with the group that it was learned as.
     fn end_of_stream(&mut self, _: &Call, _: &mut Host<'_>) -> Result<()> {
+        self.asked = Asked::default();
         self.settle(0);
         Ok(())
     }
@@ -135,6 +141,7 @@ impl ContinualLearner for SgCls {
     }
 
     fn load(&mut self, saved: &mut StateReader) -> Result<()> {
+        self.asked = Asked::default();
         self.read(saved)
     }
 }

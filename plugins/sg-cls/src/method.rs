@@ -13,6 +13,7 @@ use perdura_sdk::rand;
 use crate::config::{Config, GroupUpdate, Others, Prototypes};
 use crate::memories::{Memories, Memory};
 use crate::teachers::{Similarities, target};
+use crate::views::Asked;
 
 /// The learner.
 pub struct SgCls {
@@ -39,6 +40,8 @@ pub struct SgCls {
     /// The experience has been put into a group; until then its batches wait in the window.
     pub(crate) decided: bool,
     pub(crate) hysteresis: Hysteresis,
+    /// Answers to the last question; forgotten when anything is learned.
+    pub(crate) asked: Asked,
 }
 
 impl SgCls {
@@ -58,6 +61,7 @@ impl SgCls {
             window: Window::default(),
             decided: false,
             hysteresis: Hysteresis::new(config.confirm),
+            asked: Asked::default(),
             working,
             config,
         };

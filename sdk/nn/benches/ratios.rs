@@ -109,7 +109,7 @@ fn step(net: &mut Net, x: &[f32], y: &[u32]) -> [f64; 3] {
     let forward = began.elapsed();
     let gradients = loss.backward();
     let backward = began.elapsed();
-    net.descend(&tracked, gradients, 0.03);
+    net.descend(tracked, gradients, 0.03);
     [forward, backward - forward, began.elapsed() - backward].map(|of| of.as_secs_f64())
 }
 
