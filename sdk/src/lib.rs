@@ -99,7 +99,7 @@ pub use perdura_abi::message::{
     Wishes,
 };
 pub use random::{Call, Rng, reseed_with};
-pub use report::{Placement, StepReport};
+pub use report::{Laps, Placement, StepReport};
 pub use rows::{ColumnRows, Rows, Step};
 pub use state::{StateReader, StateWriter};
 
@@ -110,7 +110,7 @@ pub use {rand, schemars, serde, serde_json, tracing};
 pub mod prelude {
     pub use crate::{
         About, Call, Context, ContinualLearner, Declaration, EpochSource, Error, Experience,
-        Filter, GrowthEvent, Host, Insert, InsertEpochs, InsertionPolicy, Iterate, Logits,
+        Filter, GrowthEvent, Host, Insert, InsertEpochs, InsertionPolicy, Iterate, Laps, Logits,
         Placement, Profile, Query, Request, Resources, Result, Rows, Source, StateReader,
         StateWriter, Step, StepReport, StreamShape, View, ViewNeeds, Wishes, export_learner,
         hyper_parameters,

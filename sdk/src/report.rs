@@ -6,6 +6,7 @@ use perdura_abi::message::{
     EventMsg, PLACE_HOST, PLACE_SKIP, ReportColumnMsg, ReportMsg, WriteColumnMsg,
 };
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Where a sample of the current batch goes in the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub struct StepReport {
     placements: Option<Vec<Placement>>,
     group: Option<u32>,
     events: Vec<EventMsg>,
+    spent: BTreeMap<String, f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +39,36 @@ struct Write {
     values: Vec<f32>,
 }
 
+/// A clock for the parts of a step: each lap is the time since the one before.
+///
+/// ```
+/// # use perdura_sdk::{Laps, StepReport};
+/// let mut laps = Laps::start();
+/// // ... the forward pass
+/// laps.lap("forward");
+/// // ... gradients and the update
+/// laps.lap("backward");
+/// let report = StepReport::new().spent(laps);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Laps {
+    since: Instant,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Laps {
+    pub fn start() -> Self {
+        Laps { since: Instant::now(), seconds: BTreeMap::new() }
+    }
+
+    /// The time since the last lap belongs to this part. A part that comes twice is added up.
+    pub fn lap(&mut self, part: &str) {
+        let now = Instant::now();
+        *self.seconds.entry(part.into()).or_default() += (now - self.since).as_secs_f64();
+        self.since = now;
+    }
+}
+
 impl StepReport {
     pub fn new() -> Self {
         Self::default()
@@ -45,6 +77,13 @@ impl StepReport {
     /// A number for the log; its name must have been declared.
     pub fn scalar(mut self, name: &str, value: f64) -> Self {
         self.scalars.insert(name.into(), value);
+        self
+    }
+
+    /// How long parts of the step took by the learner's own clock, for the time ledger, which shows each as
+    /// `learner.<name>`: names of 1 to 32 letters from a to z and underscores, 16 at most.
+    pub fn spent(mut self, laps: Laps) -> Self {
+        self.spent.extend(laps.seconds);
         self
     }
 
@@ -96,8 +135,8 @@ impl StepReport {
         let mut message = MessageBuf::new();
         let matrix =
             |message: &mut MessageBuf, values: &[f32]| message.push(&[values.len()], values);
-        let StepReport { scalars, events, group, .. } = self;
-        let mut header = ReportMsg { scalars, events, group, ..Default::default() };
+        let StepReport { scalars, events, group, spent, .. } = self;
+        let mut header = ReportMsg { scalars, events, group, spent, ..Default::default() };
         for (name, values) in self.columns {
             let values = matrix(&mut message, &values);
             header.columns.push(ReportColumnMsg { name, values });

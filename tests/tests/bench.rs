@@ -43,7 +43,9 @@ fn a_ledger_is_shown_and_nothing_is_left() {
     let lines = table["lines"].as_array().expect("a list");
     let share: f64 = lines.iter().map(|line| line["share"].as_f64().expect("a number")).sum();
     assert!((share - 1.0).abs() < 1e-9, "{share}");
-    for activity in ["learner", "stream", "replay", "evaluation", "host"] {
+    for activity in
+        ["learner.forward", "learner.backward", "hand_over", "stream", "evaluation", "host"]
+    {
         assert!(lines.iter().any(|line| line["activity"] == activity), "{activity}: {table}");
     }
     let text = sandbox.line(words).expect(0).out;

@@ -85,6 +85,11 @@ impl ContinualLearner for Faulty {
         Ok(match self.fault.how.as_str() {
             "nan" => report.scalar("seen", f64::NAN),
             "undeclared_scalar" => report.scalar("loss", 1.0),
+            "odd_part" => {
+                let mut laps = Laps::start();
+                laps.lap("Forward pass");
+                report.spent(laps)
+            }
             "undeclared_column" => report.column("logits", vec![0.0; step.current.len()]),
             "placements_without_memory" => {
                 report.place(vec![perdura_sdk::Placement::Skip; step.current.len()])

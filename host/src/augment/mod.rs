@@ -121,6 +121,11 @@ enum Kind {
 }
 
 impl Transform<'_> {
+    /// Whether it takes from a generator.
+    pub fn is_random(&self) -> bool {
+        !matches!(self.kind, Kind::None)
+    }
+
     /// Makes one input. Only a random transform takes from `rng`.
     ///
     /// # Panics

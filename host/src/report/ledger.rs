@@ -33,9 +33,10 @@ pub(super) fn ledger_table(section: &Section) -> Markup {
             } } }
         } }
         p.note {
-            "Percent of a run's time by the host's own clocks. learner: training steps with their \
-             hand-over; evaluation: fresh instances and their answers; scoring: the host's side of \
-             that; host: what no activity accounts for."
+            "Percent of a run's time by the host's own clocks. learner: training steps, of which it \
+             tells parts (learner.forward) by its own clock; hand_over: between host and worker in \
+             training steps; evaluation: fresh instances and their answers; scoring: the host's side \
+             of that; host: what no activity accounts for."
         }
     }
 }

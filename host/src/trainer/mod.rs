@@ -30,11 +30,12 @@ use perdura_abi::buffer::MessageBuf;
 use perdura_abi::message::{EpochSource, EventMsg, ExperienceMsg, SeedMsg};
 use perdura_abi::table::Op;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::rng::{call_seed, keyed, shuffle};
 use crate::run::{After, Fault};
 use crate::stream::epoch_order;
-use crate::worker::{CallFault, LearnerPort};
+use crate::worker::{CallFault, CallTimes, LearnerPort};
 use report::Unsound;
 use standing::ExperienceSoFar;
 
@@ -248,11 +249,13 @@ impl<'a> Trainer<'a> {
         world.batch.extend_from_slice(items);
         ledger.time(Activity::Replay, || world.insert_before_draws());
         ledger.time(Activity::Stream, || world.write_step(message));
+        ledger.shift(Activity::Stream, Activity::Augment, world.augmented.take());
         self.call(Op::OBSERVE, Activity::Learner)?;
         let Trainer { desk, ledger, reply, .. } = self;
         let world = &mut desk.world;
         let applied = ledger.time(Activity::Replay, || world.apply(reply));
         let applied = applied.map_err(|unsound| self.report_fault(unsound))?;
+        self.ledger.tell(&applied.spent);
         let place = &mut self.desk.world.place;
         applied.events.into_iter().for_each(|event| self.observer.learner_event(place, event));
         place.step += 1;
@@ -300,7 +303,15 @@ impl<'a> Trainer<'a> {
 
     fn call(&mut self, op: Op, activity: Activity) -> Result<(), Box<Fault>> {
         let Trainer { port, desk, ledger, message, reply, .. } = self;
-        let outcome = ledger.time(activity, || port.call(op, message, *desk, reply));
+        let began = Instant::now();
+        let outcome = port.call(op, message, *desk, reply);
+        let (waited, CallTimes { worker, services }) = (began.elapsed(), port.times());
+        ledger.spend(activity, waited);
+        ledger.shift(activity, Activity::Stream, services);
+        ledger.shift(Activity::Stream, Activity::Augment, desk.world.augmented.take());
+        if let (Activity::Learner, Some(worker)) = (activity, worker) {
+            ledger.shift(activity, Activity::HandOver, waited.saturating_sub(worker));
+        }
         self.desk.world.iterations.clear();
         for event in self.desk.events.drain(..) {
             self.observer.learner_event(&self.desk.world.place, event);

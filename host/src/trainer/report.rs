@@ -17,6 +17,8 @@ use crate::run::FaultCode;
 pub struct Applied {
     pub scalars: BTreeMap<String, f64>,
     pub events: Vec<EventMsg>,
+    /// Seconds of parts of the step, by the learner's own clock.
+    pub spent: BTreeMap<String, f64>,
 }
 
 /// Why a report makes no sense.
@@ -38,6 +40,33 @@ impl From<String> for Unsound {
     }
 }
 
+/// Most parts of a step that a learner may tell apart.
+const PARTS_MAX: usize = 16;
+
+fn check_spent(spent: &BTreeMap<String, f64>) -> Result<(), Unsound> {
+    if let Some((name, seconds)) = spent.iter().find(|(_, s)| !(s.is_finite() && **s >= 0.0)) {
+        return Err(
+            format!("part `{name}` of the step took {seconds} s, expected 0 or more").into()
+        );
+    }
+    let sound = |name: &&String| {
+        !name.is_empty()
+            && name.len() <= 32
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    };
+    if let Some(name) = spent.keys().find(|name| !sound(name)) {
+        let expected = "1 to 32 letters from a to z and underscores";
+        return Err(format!("a part of the step is called `{name}`, expected {expected}").into());
+    }
+    match spent.len() <= PARTS_MAX {
+        true => Ok(()),
+        false => {
+            let found = spent.len();
+            Err(format!("{found} parts of the step are told, expected at most {PARTS_MAX}").into())
+        }
+    }
+}
+
 impl World {
     /// Offers the batch before the draws, for learners that wish so.
     pub fn insert_before_draws(&mut self) {
@@ -55,6 +84,7 @@ impl World {
                 .map_err(|e| format!("the report cannot be read: {e}"))?,
         };
         self.check_scalars(&header.scalars)?;
+        check_spent(&header.spent)?;
         reply.with(|message| {
             let placements = header.placements.map(|id| tensor::<i64>(&message, id, "placements"));
             let placements = placements.transpose()?;
@@ -71,7 +101,8 @@ impl World {
             header.writes.iter().try_for_each(|write| self.write_column(write, &message))?;
             Ok::<(), Unsound>(())
         })?;
-        Ok(Applied { scalars: header.scalars, events: header.events })
+        let ReportMsg { scalars, events, spent, .. } = header;
+        Ok(Applied { scalars, events, spent })
     }
 
     fn check_scalars(&self, scalars: &BTreeMap<String, f64>) -> Result<(), Unsound> {
@@ -190,5 +221,28 @@ impl World {
             memory.write_column(name, slot, uid, values).map_err(|e| e.to_string())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(parts: impl IntoIterator<Item = (String, f64)>, reason: &str) {
+        let unsound = check_spent(&parts.into_iter().collect()).unwrap_err();
+        assert_eq!(unsound.code, FaultCode::Report);
+        assert!(unsound.problem.contains(reason), "{unsound:?}");
+    }
+
+    #[test]
+    fn parts_of_a_step_have_short_names_and_take_some_time() {
+        let parts = |count: usize| (0..count).map(|i| ("a".repeat(1 + i), 0.5));
+        assert_eq!(check_spent(&parts(PARTS_MAX).collect()), Ok(()));
+        refused(parts(PARTS_MAX + 1), "17 parts of the step are told, expected at most 16");
+        refused([("forward".into(), -1.0)], "part `forward` of the step took -1 s, expected 0");
+        refused([("forward".into(), f64::NAN)], "took NaN s");
+        for name in ["", "Forward", "forward pass", &"a".repeat(33)] {
+            refused([(name.into(), 1.0)], "expected 1 to 32 letters from a to z and underscores");
+        }
     }
 }

@@ -6,6 +6,8 @@ use perdura_abi::message::{
     ColumnRowsMsg, DrawMsg, Position, Profile, Request, RowsMsg, Source, StepMsg,
 };
 
+use std::time::Instant;
+
 use super::world::{Item, World};
 use crate::memory::Candidates;
 use crate::rng::{call_seed, keyed};
@@ -49,12 +51,16 @@ impl World {
             let [a, b] = key.numbers;
             let mut rng = keyed(self.seed, key.purpose, &[a, b, view as u64]);
             let mut transform = self.benchmark.pixels.transform(wanted.profile, view);
+            let began = transform.is_random().then(Instant::now);
             let id = message.push_with(&shape, |out: &mut [f32]| {
                 for (&item, out) in items.iter().zip(out.chunks_exact_mut(width)) {
                     self.with_image(item, |image| transform.apply(image, out, &mut rng));
                 }
             });
             rows.views.push(id);
+            if let Some(began) = began {
+                self.augmented.set(self.augmented.get() + began.elapsed());
+            }
         }
         if wanted.raw {
             rows.raw = Some(message.push_with(&shape, |out: &mut [u8]| {

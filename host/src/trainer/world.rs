@@ -3,7 +3,9 @@
 
 use perdura_abi::message::{Declaration, Grants, Source};
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::memory::{Now, ReplayMemory};
 use crate::stream::Benchmark;
@@ -75,6 +77,8 @@ pub struct World {
     pub iterations: Vec<Iteration>,
     /// Calls of the learner to the host that draw chance, over the whole run.
     pub host_draws: u64,
+    /// Time spent on views whose profile changes images by chance, since it was last taken.
+    pub augmented: Cell<Duration>,
 }
 
 impl World {
@@ -98,6 +102,7 @@ impl World {
             epoch_over_memory: false,
             iterations: Vec::new(),
             host_draws: 0,
+            augmented: Cell::default(),
         }
     }
 

@@ -7,15 +7,18 @@ use perdura_abi::table::{
     AbiError, HostHandle, HostOp, LearnerBox, Message, Op, PluginRootRef, Reply,
 };
 
-use super::port::{HostServices, LearnerPort, Tier};
+use super::port::{CallTimes, HostServices, LearnerPort, Tier};
 use super::{CallFault, Usage};
 use perdura_abi::serve::{Answerer, Parts, with_handle};
+use std::time::{Duration, Instant};
 
 /// A learner that is called directly.
 pub struct InProcessPort {
     learner: LearnerBox,
     /// Answers to the learner's requests; kept for its memory.
     answer: MessageBuf,
+    /// The host's work for requests of the last call.
+    services: Duration,
 }
 
 /// Creates a learner of an opened plugin in this process.
@@ -26,13 +29,14 @@ pub fn in_process(
 ) -> Result<InProcessPort, CallFault> {
     let mut answer = MessageBuf::new();
     let message = MessageBuf::of_header(create);
+    let mut spent = Duration::ZERO;
     let created = message.with(|message| {
-        let mut desk = Desk { services, answer: &mut answer };
+        let mut desk = Desk { services, answer: &mut answer, spent: &mut spent };
         // The handle may only live for this call, which `create`'s signature says too.
         with_handle(&mut desk, |handle| root.create()(message, handle).into_result())
     });
     let learner = created.map_err(|error| CallFault::from_abi("create", error))?;
-    Ok(InProcessPort { learner, answer })
+    Ok(InProcessPort { learner, answer, services: Duration::ZERO })
 }
 
 impl LearnerPort for InProcessPort {
@@ -43,9 +47,10 @@ impl LearnerPort for InProcessPort {
         services: &mut dyn HostServices,
         reply: &mut MessageBuf,
     ) -> Result<(), CallFault> {
-        let InProcessPort { learner, answer } = self;
+        let InProcessPort { learner, answer, services: spent } = self;
+        *spent = Duration::ZERO;
         let outcome = message.with(|message| {
-            let mut desk = Desk { services, answer };
+            let mut desk = Desk { services, answer, spent };
             let call = |handle: HostHandle<'_>| learner.call(op, message, handle).into_result();
             with_handle(&mut desk, call)
         });
@@ -53,6 +58,10 @@ impl LearnerPort for InProcessPort {
         let answered = outcome.map_err(|error| CallFault::from_abi(op.name(), error))?;
         copy_reply(&answered, reply);
         Ok(())
+    }
+
+    fn times(&self) -> CallTimes {
+        CallTimes { worker: None, services: self.services }
     }
 
     fn tier(&self) -> Tier {
@@ -75,13 +84,16 @@ fn copy_reply(answered: &Reply, reply: &mut MessageBuf) {
 struct Desk<'a> {
     services: &'a mut dyn HostServices,
     answer: &'a mut MessageBuf,
+    spent: &'a mut Duration,
 }
 
 impl Answerer for Desk<'_> {
     fn answer(&mut self, op: HostOp, message: Message<'_>) -> Result<Parts<'_>, AbiError> {
         self.answer.clear();
-        self.services.serve(op, message, self.answer)?;
-        Ok(Parts::from(&*self.answer))
+        let began = Instant::now();
+        let served = self.services.serve(op, message, self.answer);
+        *self.spent += began.elapsed();
+        served.map(|()| Parts::from(&*self.answer))
     }
 
     fn log(&mut self, message: Message<'_>) -> Result<(), AbiError> {

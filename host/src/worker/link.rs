@@ -4,9 +4,9 @@ use perdura_abi::MessageBuf;
 use perdura_abi::buffer::{ALIGNMENT_BYTES, Slot};
 use perdura_abi::message::CancelledReply;
 use perdura_abi::table::{AbiError, ErrorKind, HostOp};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::port::HostServices;
+use super::port::{CallTimes, HostServices};
 use super::protocol::{
     Head, HostHello, Kind, NOT_OPENED, VERSION, check_sendable, error_from, error_header,
 };
@@ -19,6 +19,8 @@ pub struct Link {
     pub wire: Wire,
     pub inbox: Area,
     pub outbox: Area,
+    /// Of the call that ended last.
+    pub times: CallTimes,
     request: MessageBuf,
     answer: MessageBuf,
 }
@@ -44,7 +46,8 @@ pub enum Greeting {
 
 impl Link {
     pub fn new(wire: Wire, inbox: Area, outbox: Area) -> Self {
-        Link { wire, inbox, outbox, request: MessageBuf::new(), answer: MessageBuf::new() }
+        let (request, answer) = (MessageBuf::new(), MessageBuf::new());
+        Link { wire, inbox, outbox, times: CallTimes::default(), request, answer }
     }
 
     /// Exchanges greetings; the worker opens the plugin in between.
@@ -77,6 +80,7 @@ impl Link {
         services: &mut dyn HostServices,
         reply: &mut MessageBuf,
     ) -> Result<Result<(), AbiError>, WireError> {
+        self.times = CallTimes::default();
         if let Err(refusal) = put(&mut self.inbox, 0, task.message) {
             return Ok(Err(refusal));
         }
@@ -86,6 +90,9 @@ impl Link {
         let behind = len.next_multiple_of(ALIGNMENT_BYTES);
         loop {
             let (head, slots) = self.wire.receive(self.outbox.size_bytes(), watch)?;
+            if matches!(head.kind, Kind::Return | Kind::Fail) && !head.took.is_zero() {
+                self.times.worker = Some(head.took);
+            }
             match head.kind {
                 Kind::Return | Kind::Fail if watch.overdue() => return Err(WireError::Timeout),
                 Kind::Return => {
@@ -95,10 +102,12 @@ impl Link {
                 Kind::Fail => return Ok(Err(error_from(head.number, self.wire.header()))),
                 Kind::HostCall => {
                     watch.pause();
+                    let began = Instant::now();
                     take(&self.wire, &mut self.outbox, (&head, slots), &mut self.request)?;
                     let op = HostOp(head.number);
                     let served = self.serve(op, watch.overdue(), services);
                     let served = served.and_then(|()| put(&mut self.inbox, behind, &self.answer));
+                    self.times.services += began.elapsed();
                     watch.resume(op);
                     self.answer(served, behind, watch)?;
                 }

@@ -36,7 +36,7 @@ pub use child::Limits;
 pub use confine::{Confinement, confine, is_gpu, lacking};
 pub use fault::{CallFault, FaultKind, FaultTraces};
 pub use in_process::{InProcessPort, in_process};
-pub use port::{HostServices, LearnerPort, NoServices, Tier};
+pub use port::{CallTimes, HostServices, LearnerPort, NoServices, Tier};
 pub use process::{Deadlines, WorkerPort};
 pub use serve::{HOST_VARIABLE, end_with_host, run, serve};
 pub use spawn::{SpawnOptions, describe, open, spawn};

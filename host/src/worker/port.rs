@@ -3,6 +3,7 @@
 use perdura_abi::MessageBuf;
 use perdura_abi::table::{AbiError, ErrorKind, HostOp, Message, Op};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 use super::{CallFault, Usage};
 
@@ -21,12 +22,26 @@ pub trait LearnerPort: Send {
         reply: &mut MessageBuf,
     ) -> Result<(), CallFault>;
 
+    /// Where the time of the last call went.
+    fn times(&self) -> CallTimes;
+
     /// Where the learner runs.
     fn tier(&self) -> Tier;
 
     /// Time and memory of the process the learner runs in; `None` once that process has ended.
     /// Reads several files: about a millisecond, so once per experience and not once per step.
     fn usage(&self) -> Option<Usage>;
+}
+
+/// Where the time of one call went, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallTimes {
+    /// From the arrival of the call at the worker to its answer, requests to the host included; the rest of
+    /// what the host waited is the hand-over. `None` where there is no hand-over, or the worker does
+    /// not say.
+    pub worker: Option<Duration>,
+    /// The host's own work for requests in between.
+    pub services: Duration,
 }
 
 /// How strongly a learner is kept apart from the host. Kept with every result.

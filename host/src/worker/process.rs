@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::child::{WorkerChild, verdict};
 use super::link::{Greeting, Link, Task};
-use super::port::{HostServices, LearnerPort, Tier};
+use super::port::{CallTimes, HostServices, LearnerPort, Tier};
 use super::protocol::{HostHello, Kind};
 use super::watch::Watch;
 use super::wire::WireError;
@@ -81,6 +81,10 @@ impl LearnerPort for WorkerPort {
         let (name, deadline) = (op.name(), self.deadlines.of(op));
         let task = Task { kind: Kind::Call, number: op.0, name, deadline, message };
         self.perform(&task, services, reply)
+    }
+
+    fn times(&self) -> CallTimes {
+        self.link.times
     }
 
     fn tier(&self) -> Tier {

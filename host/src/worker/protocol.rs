@@ -30,7 +30,7 @@
 //! | 20 | u32 | bytes of the tensor table |
 //! | 24 | u64 | arena: its offset in the sender's shared memory, a multiple of 64 |
 //! | 32 | u64 | arena: its length in bytes |
-//! | 40 | u64 | zero |
+//! | 40 | u64 | in `Return` and `Fail`: nanoseconds from the arrival of the call to this frame, 0 if the worker does not say; else 0 |
 //! | 48 | | the JSON header, then the tensor table |
 //!
 //! The tensor table has one entry per tensor: u32 element type (1 f32, 2 u8, 3 u32, 4 u64, 5 i64), u32
@@ -67,6 +67,7 @@ use perdura_abi::buffer::{ALIGNMENT_BYTES, Slot};
 use perdura_abi::table::{AbiError, ErrorKind};
 use perdura_abi::{DType, TensorView};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Version of this protocol; only an equal one is understood.
 pub const VERSION: u32 = 1;
@@ -152,6 +153,8 @@ pub struct Head {
     pub table_bytes: usize,
     pub arena_offset: usize,
     pub arena_bytes: usize,
+    /// What the worker says that the call took it; zero where it does not say.
+    pub took: Duration,
 }
 
 /// The error of a `Fail` or `HostRefusal` frame as its JSON header.
@@ -180,7 +183,9 @@ pub fn encode(
     header: &[u8],
     slots: &[Slot],
     (arena_offset, arena_bytes): (usize, usize),
+    took: Duration,
 ) {
+    let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
     let dimensions: usize = slots.iter().map(|slot| slot.shape.len()).sum();
     let table_bytes = slots.len() * ENTRY_BYTES + dimensions * 8;
     out.clear();
@@ -188,7 +193,7 @@ pub fn encode(
     for word in [kind as u32, number, header.len() as u32, slots.len() as u32, table_bytes as u32] {
         out.extend_from_slice(&word.to_le_bytes());
     }
-    for word in [arena_offset as u64, arena_bytes as u64, 0] {
+    for word in [arena_offset as u64, arena_bytes as u64, took_ns] {
         out.extend_from_slice(&word.to_le_bytes());
     }
     out.extend_from_slice(header);
@@ -225,6 +230,7 @@ pub fn decode_head(bytes: &[u8; HEAD_BYTES], area_bytes: usize) -> Result<Head, 
         table_bytes: word(20) as usize,
         arena_offset: long(24) as usize,
         arena_bytes: long(32) as usize,
+        took: Duration::from_nanos(long(40)),
     };
     check_limits(head.header_bytes, head.tensor_count, head.table_bytes)?;
     let end = head.arena_offset.checked_add(head.arena_bytes);
@@ -324,7 +330,7 @@ mod tests {
     fn example() -> (Vec<u8>, Vec<Slot>) {
         let slots = vec![slot(DType::F32, &[2, 3], 0, 24), slot(DType::U8, &[], 64, 1)];
         let mut frame = Vec::new();
-        encode(&mut frame, (Kind::Call, 3), b"{}", &slots, (128, 65));
+        encode(&mut frame, (Kind::Call, 3), b"{}", &slots, (128, 65), Duration::from_nanos(7));
         (frame, slots)
     }
 
@@ -341,6 +347,7 @@ mod tests {
         assert_eq!(&frame[..24], b"PRDF\x03\0\0\0\x03\0\0\0\x02\0\0\0\x02\0\0\0\x40\0\0\0");
         assert_eq!(&frame[24..32], &128u64.to_le_bytes());
         assert_eq!(&frame[32..40], &65u64.to_le_bytes());
+        assert_eq!(&frame[40..48], &7u64.to_le_bytes());
         assert_eq!(&frame[48..50], b"{}");
         // Two entries of 24 bytes, two dimensions of 8.
         assert_eq!(frame.len(), 48 + 2 + 24 + 16 + 24);
@@ -351,6 +358,7 @@ mod tests {
         let (frame, slots) = example();
         let (head, back) = decode(&frame).unwrap();
         assert_eq!((head.kind, head.number, head.arena_offset), (Kind::Call, 3, 128));
+        assert_eq!(head.took, Duration::from_nanos(7));
         assert_eq!(back, slots);
     }
 

@@ -10,6 +10,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use std::ffi::{c_int, c_uint};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::confine::confine;
 use super::protocol::{
@@ -124,6 +125,7 @@ fn converse(
     let mut header = Vec::new();
     loop {
         let (head, slots) = relay.wire.receive(inbox.size_bytes(), &mut Forever)?;
+        let arrived = Instant::now();
         header.clear();
         header.extend_from_slice(relay.wire.header());
         let views = views_of(&slots, inbox.read(head.arena_offset, head.arena_bytes)?);
@@ -144,8 +146,13 @@ fn converse(
             }
             (kind, _) => return Err(WireError::Garbage(format!("frame {kind:?} out of order"))),
         };
-        relay.give_back(outcome)?;
+        relay.give_back(outcome, arrived)?;
     }
+}
+
+/// Zero would mean that the worker does not say.
+fn took(arrived: Instant) -> Duration {
+    arrived.elapsed().max(Duration::from_nanos(1))
 }
 
 fn not_confined(reason: String) -> String {
@@ -207,8 +214,12 @@ impl Relay {
         Ok(confined.and_then(|()| open(&plugin)))
     }
 
-    /// Sends what came of a call.
-    fn give_back(&mut self, outcome: Result<Reply, AbiError>) -> Result<(), WireError> {
+    /// Sends what came of a call that arrived then.
+    fn give_back(
+        &mut self,
+        outcome: Result<Reply, AbiError>,
+        arrived: Instant,
+    ) -> Result<(), WireError> {
         if let Some(lost) = self.lost.take() {
             return Err(lost);
         }
@@ -220,9 +231,13 @@ impl Relay {
         match sent {
             Ok((reply, slots, len)) => {
                 let tensors = (&slots[..], (0, len));
-                self.wire.send((Kind::Return, 0), &reply.header, tensors, &mut Forever)
+                let (took, what) = (took(arrived), (Kind::Return, 0));
+                self.wire.send_after(took, what, &reply.header, tensors, &mut Forever)
             }
-            Err(error) => self.send((Kind::Fail, error.kind.0), &error_header(&error)),
+            Err(error) => {
+                let (what, header) = ((Kind::Fail, error.kind.0), error_header(&error));
+                self.wire.send_after(took(arrived), what, &header, (&[], (0, 0)), &mut Forever)
+            }
         }
     }
 

@@ -113,6 +113,41 @@ fn a_100_kb_batch_comes_back_the_same_in_every_tier() {
     }
 }
 
+/// A service that takes 30 ms is the host's time, within what the worker says of the call.
+#[test]
+fn a_call_tells_where_its_time_went() {
+    struct Slow;
+    impl HostServices for Slow {
+        fn serve(
+            &mut self,
+            _: HostOp,
+            message: Message<'_>,
+            answer: &mut MessageBuf,
+        ) -> Result<(), AbiError> {
+            std::thread::sleep(Duration::from_millis(15));
+            answer.set_header_bytes(b"{\"draw\":1}");
+            answer.push(&[3], message.tensors[0].elements::<u8>().unwrap());
+            answer.push(&[0], &[] as &[u8]);
+            Ok(())
+        }
+    }
+    let mut message = order("ask");
+    message.push(&[3], &[10u8, 20, 30]);
+    let slow = Duration::from_millis(30);
+    for mut port in both() {
+        let began = Instant::now();
+        port.call(Op::OBSERVE, &message, &mut Slow, &mut MessageBuf::new()).unwrap();
+        let (waited, times) = (began.elapsed(), port.times());
+        assert!(times.services >= slow && times.services <= waited, "{times:?}");
+        if let Some(worker) = times.worker {
+            assert!(worker >= times.services && worker <= waited, "{times:?} of {waited:?}");
+        }
+        assert_eq!(times.worker.is_some(), port.tier() != Tier::InProcess);
+        give(port.as_mut(), "echo").unwrap();
+        assert_eq!(port.times().services, Duration::ZERO);
+    }
+}
+
 #[test]
 fn requests_are_answered_within_a_call_in_every_tier() {
     for (padding, mut port) in [(0, both()), (64 << 20, both())].into_iter().flat_map(with_each) {

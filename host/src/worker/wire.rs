@@ -88,10 +88,22 @@ impl Wire {
         &mut self,
         what: (Kind, u32),
         header: &[u8],
+        tensors: (&[Slot], (usize, usize)),
+        patience: &mut P,
+    ) -> Result<(), WireError> {
+        self.send_after(Duration::ZERO, what, header, tensors, patience)
+    }
+
+    /// The same of a frame that ends a call, with what the call took.
+    pub fn send_after<P: Patience>(
+        &mut self,
+        took: Duration,
+        what: (Kind, u32),
+        header: &[u8],
         (slots, arena): (&[Slot], (usize, usize)),
         patience: &mut P,
     ) -> Result<(), WireError> {
-        encode(&mut self.outgoing, what, header, slots, arena);
+        encode(&mut self.outgoing, what, header, slots, arena, took);
         let mut rest = &self.outgoing[..];
         let mut flags = SendFlags::NOSIGNAL;
         flags.set(SendFlags::DONTWAIT, !P::BLOCKS);
@@ -228,7 +240,7 @@ mod tests {
     fn frame(header: &[u8]) -> Vec<u8> {
         let slots = [Slot { dtype: DType::U8, shape: vec![3], offset_bytes: 0, len_bytes: 3 }];
         let mut frame = Vec::new();
-        encode(&mut frame, (Kind::Return, 9), header, &slots, (0, 3));
+        encode(&mut frame, (Kind::Return, 9), header, &slots, (0, 3), Duration::ZERO);
         frame
     }
 

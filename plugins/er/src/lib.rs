@@ -65,12 +65,15 @@ impl ContinualLearner for Er {
         let (current, replay) = (&step.current, step.draw("replay")?);
         let inputs = self.network.rows(&[current.inputs(), replay.inputs()]);
         let labels = self.network.labels(&[current.labels(), replay.labels()]);
+        let mut laps = Laps::start();
         let mut tracked = self.network.tracked();
         let loss = losses::cross_entropy(tracked.forward_train(inputs)?, labels);
         let report = StepReport::new().scalar("loss", loss.clone().into_scalar());
+        laps.lap("forward");
         let Some(guide) = &mut self.guide else {
             self.network.descend(tracked, loss.backward(), self.lr);
-            return Ok(report);
+            laps.lap("backward");
+            return Ok(report.spent(laps));
         };
         let update = Update::of(&tracked, &mut loss.backward());
         guide.descend(&mut self.network, update, self.lr);

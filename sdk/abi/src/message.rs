@@ -456,6 +456,9 @@ pub struct ReportMsg {
     /// JSON writes NaN and infinities as null; null is read as NaN.
     #[serde(deserialize_with = "null_as_nan")]
     pub scalars: BTreeMap<String, f64>,
+    /// Seconds of parts of the step by the learner's clock, for the host's time ledger.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub spent: BTreeMap<String, f64>,
     /// Columns of the current samples: f32 `[batch, width]`.
     pub columns: Vec<ReportColumnMsg>,
     pub writes: Vec<WriteColumnMsg>,

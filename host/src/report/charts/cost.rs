@@ -43,8 +43,8 @@ pub fn charts(drawing: &Drawing<'_>) -> Option<Chart> {
     (!data.is_empty()).then(|| Chart {
         name: slug(&format!("{} time", drawing.section.title())),
         title: "Where the time went".into(),
-        caption: "By the host's clock; `learner` includes the hand-over, `evaluation` the \
-                  throw-away instances."
+        caption: "By the host's clock; parts that a learner tells of its steps are called \
+                  `learner.<part>`; `evaluation` includes the throw-away instances."
             .into(),
         spec,
         wide: true,
