@@ -4,8 +4,7 @@
 //! numbers: networks are `protected.rs`'s subject.
 
 use burn::tensor::{Device, Tensor, TensorData};
-
-use crate::eigen::leading_eigenvectors;
+use perdura_nn::eigen::leading_eigenvectors;
 
 /// Rounds of power iteration for the leading direction of a matrix; a gradient of one sample has a
 /// single one in a linear layer, where one round is enough.

@@ -11,7 +11,6 @@
 mod anchors;
 mod basis;
 mod config;
-mod eigen;
 mod heads;
 mod method;
 mod protected;

@@ -66,6 +66,7 @@ mod batch_norm;
 mod conv;
 mod convert;
 mod device;
+pub mod eigen;
 pub mod flat;
 mod init;
 #[cfg(feature = "libtorch")]

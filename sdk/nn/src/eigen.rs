@@ -1,5 +1,5 @@
 //! Leading eigenvectors of a small symmetric matrix, by Jacobi's rotations: exact enough for
-//! orthonormality, and quick for the few hundred directions of an experience.
+//! orthonormality, and quick for the few hundred directions of an experience or units of a layer.
 
 /// Sweeps over all pairs; convergence is quadratic, so that a handful is the rule.
 const SWEEPS_MAX: usize = 30;
