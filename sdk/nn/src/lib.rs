@@ -75,6 +75,7 @@ mod linear;
 mod look_ahead;
 pub mod losses;
 pub mod masks;
+pub mod matrix;
 mod mlp;
 mod net;
 mod network;

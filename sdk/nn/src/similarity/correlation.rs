@@ -2,24 +2,24 @@
 //! matrix of Barlow Twins ([`crate::barlow::cross_correlation`]), which needs no labels.
 
 use super::dot;
+use crate::matrix::RunningMean;
 
 /// Running means of the cross-correlation matrices of one task or group, over two halves of its
 /// batches. The noise of one half is independent of that of the other, so products of both have no
-/// bias.
+/// bias; for that the samples of the two must be different ones too.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CorrelationHalves {
     width: usize,
-    decay: f32,
-    /// Off-diagonal entries, row by row; empty before the first batch of the half.
-    halves: [Vec<f32>; 2],
+    /// Over off-diagonal entries, row by row.
+    halves: [RunningMean; 2],
     batches: u64,
 }
 
 impl CorrelationHalves {
-    /// For matrices `[width, width]`. `C̄ ← ρ C̄ + (1 − ρ) C` with `ρ = decay`; the first batch of
-    /// a half is its mean.
+    /// For matrices `[width, width]`; the means are [`RunningMean`]s with `ρ = decay`.
     pub fn new(width: usize, decay: f32) -> Self {
-        CorrelationHalves { width, decay, halves: Default::default(), batches: 0 }
+        let mean = RunningMean::new(decay);
+        CorrelationHalves { width, halves: [mean.clone(), mean], batches: 0 }
     }
 
     /// Takes in the matrix of one batch, row-major. Batches go to the halves in turn. The diagonal
@@ -27,15 +27,7 @@ impl CorrelationHalves {
     pub fn add(&mut self, correlation: &[f32]) {
         assert_eq!(correlation.len(), self.width * self.width, "a square matrix");
         let off = correlation.iter().enumerate().filter(|(i, _)| i / self.width != i % self.width);
-        let off = off.map(|(_, c)| *c);
-        let half = &mut self.halves[(self.batches % 2) as usize];
-        match half.is_empty() {
-            true => half.extend(off),
-            false => {
-                let decay = self.decay;
-                half.iter_mut().zip(off).for_each(|(mean, c)| *mean += (1.0 - decay) * (c - *mean));
-            }
-        }
+        self.halves[(self.batches % 2) as usize].add(off.map(|(_, c)| *c));
         self.batches += 1;
     }
 }
@@ -44,15 +36,18 @@ impl CorrelationHalves {
 /// averaged with that of halves exchanged so that the score is symmetric. 0 where a half is empty,
 /// and where a radicand is not above 0: then nothing but noise was found in a task.
 pub fn correlation_similarity(i: &CorrelationHalves, j: &CorrelationHalves) -> f32 {
-    if [i, j].iter().any(|of| of.halves.iter().any(Vec::is_empty)) {
+    if [i, j].iter().any(|of| of.halves.iter().any(RunningMean::is_empty)) {
         return 0.0;
     }
-    let own = |of: &CorrelationHalves| dot(&of.halves[0], &of.halves[1]);
+    let across = |a: &CorrelationHalves, b: &CorrelationHalves| {
+        dot(a.halves[0].values(), b.halves[1].values())
+    };
+    let own = |of: &CorrelationHalves| across(of, of);
     let (of_i, of_j) = (own(i), own(j));
     if of_i <= 0.0 || of_j <= 0.0 {
         return 0.0;
     }
-    let between = (dot(&i.halves[0], &j.halves[1]) + dot(&j.halves[0], &i.halves[1])) / 2.0;
+    let between = (across(i, j) + across(j, i)) / 2.0;
     between / (of_i.sqrt() * of_j.sqrt())
 }
 
@@ -78,13 +73,13 @@ mod tests {
     }
 
     #[test]
-    fn halves_take_turns_and_forget() {
+    fn halves_take_turns() {
         let mut halves = CorrelationHalves::new(2, 0.75);
         for c in [1.0, 10.0, 3.0] {
             halves.add(&[0.0, c, c, 0.0]);
         }
-        // First half: 1, then 1 + ¼·(3 − 1).
-        assert_eq!(halves.halves, [vec![1.5; 2], vec![10.0; 2]]);
+        // First half: the mean of 1 and 3; the second has had one batch.
+        assert_eq!(halves.halves.each_ref().map(RunningMean::values), [&[2.0; 2], &[10.0; 2]]);
     }
 
     #[test]
@@ -97,13 +92,12 @@ mod tests {
     }
 
     /// Features driven by factors that two tasks share, or do not.
+    /// Each half has seen 80 batches of 64 samples: noise like that of 5,120.
     #[test]
     fn shared_factors_are_found() {
         let device = crate::device("flex", 0).unwrap();
-        let halves = |factors: u64, seed: u64| {
-            let (width, rows) = (12, 64);
-            let mut of_factors = rng(factors);
-            let loadings: Vec<f32> = (0..3 * width).map(|_| normal(&mut of_factors)).collect();
+        let (width, rows) = (12, 64);
+        let halves_of = |loadings: Vec<f32>, seed: u64| {
             let mut rng = rng(seed);
             let mut halves = CorrelationHalves::new(width, 0.99);
             for _ in 0..160 {
@@ -124,6 +118,21 @@ mod tests {
             }
             halves
         };
+        let drawn = |factors: u64| -> Vec<f32> {
+            let mut rng = rng(factors);
+            (0..3 * width).map(|_| normal(&mut rng)).collect()
+        };
+        let halves = |factors: u64, seed: u64| halves_of(drawn(factors), seed);
+        // Factors that move the first six units, or the last six.
+        let moving = |units: std::ops::Range<usize>, seed: u64| {
+            let loadings = drawn(3).into_iter().enumerate();
+            let of = |(i, l)| if units.contains(&(i % width)) { l } else { 0.0 };
+            halves_of(loadings.map(of).collect(), seed)
+        };
+        let (low, high) = (moving(0..6, 13), moving(6..12, 14));
+        assert!((correlation_similarity(&low, &low) - 1.0).abs() < 0.02);
+        let none = correlation_similarity(&low, &high);
+        assert!(none.abs() < 0.02, "no unit in common: {none}");
         let (first, again, other) = (halves(1, 10), halves(1, 11), halves(2, 12));
         assert!(correlation_similarity(&first, &again) > 0.95);
         assert!((correlation_similarity(&first, &first) - 1.0).abs() < 0.05);

@@ -82,7 +82,7 @@ fn centred(values: &[f32], width: usize) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod testing {
+pub(crate) mod testing {
     use super::Samples;
     use crate::{BackboneConfig, Net, NetShape};
     use rand::{Rng, RngExt, SeedableRng};
