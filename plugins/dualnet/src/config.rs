@@ -77,6 +77,12 @@ hyper_parameters! {
         pub slow_readout: bool = false,
         /// Slips of the released code: set right, or reproduced.
         pub quirks: Quirks = Quirks::Fixed,
+
+        /// The correlation matrix as information: weight of the distance to the matrix of the last
+        /// boundary, μ_C; 0 leaves it out.
+        pub relation: f64 = 0.0,
+        /// Share of the past in the mean of matrices, ρ; 0 up to below 1.
+        pub matrix_rho: f64 = 0.99,
     }
 }
 
@@ -235,7 +241,7 @@ impl Config {
             let expected = "task_free, or a stream that tells experiences and their classes";
             return Err(Error::config("head", expected, found));
         }
-        Ok(())
+        self.check_matrix(&ctx.grants)
     }
 
     fn check_ranges(&self) -> Result<()> {

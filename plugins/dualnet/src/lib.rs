@@ -3,12 +3,13 @@
 //! supervised task.
 //!
 //! `config.rs` holds the hyper-parameters, `nets.rs` the networks and how they meet, `method.rs`
-//! the step in the paper's order, `targets.rs` the losses on old answers, this file the rest of a
-//! learner's life.
+//! the step in the paper's order, `targets.rs` the losses on old answers, `matrix.rs` the uses of the
+//! correlation matrix, this file the rest of a learner's life.
 #![deny(unsafe_code)]
 
 mod config;
 mod features;
+mod matrix;
 mod method;
 mod modulator;
 mod nets;
@@ -22,6 +23,7 @@ use perdura_sdk::rand::RngExt;
 use perdura_sdk::{Error, prelude::*};
 use std::collections::BTreeMap;
 
+use crate::matrix::Matrix;
 use crate::method::Learned;
 use crate::nets::Nets;
 
@@ -70,7 +72,9 @@ impl ContinualLearner for DualNet {
         }
         let scalars = ["loss", "loss_ce", "loss_ce_replay", "loss_kd", "loss_ssl"];
         let moves = ["slow_move_ssl", "slow_move_sup", "slow_move_ratio"];
-        scalars.into_iter().chain(moves).fold(wanted, |wanted, name| wanted.scalar(name))
+        let scalars =
+            scalars.into_iter().chain(moves).chain(Matrix::scalars(config).iter().copied());
+        scalars.fold(wanted, |wanted, name| wanted.scalar(name))
     }
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
@@ -81,7 +85,9 @@ impl ContinualLearner for DualNet {
         let pending = config.accumulates().then(|| nets.phi.clone());
         let (classes, width) = (ctx.classes, ctx.input_width());
         let tasks = BTreeMap::new();
-        Ok(DualNet { config, classes, width, device, nets, pending, supervised: 0, tasks })
+        let matrix = Matrix::new(&config, &nets, &device);
+        let supervised = 0;
+        Ok(DualNet { config, classes, width, device, nets, pending, supervised, tasks, matrix })
     }
 
     fn begin_experience(&mut self, info: &Experience, _: &mut Host<'_>) -> Result<()> {
@@ -106,6 +112,9 @@ impl ContinualLearner for DualNet {
 
     /// Keeps the answers of the finished experience's samples in the memory.
     fn end_experience(&mut self, _: &Experience, host: &mut Host<'_>) -> Result<()> {
+        if let Some(matrix) = &mut self.matrix {
+            matrix.anchor();
+        }
         if !self.config.distils() {
             return Ok(());
         }
@@ -154,13 +163,21 @@ impl ContinualLearner for DualNet {
 
     fn resources(&self) -> Resources {
         let pending = self.pending.as_ref().map_or(0, Network::bytes);
-        Resources::new().with("parameters", self.nets.bytes()).with("optimizer", pending)
+        let resources = Resources::new().with("parameters", self.nets.bytes());
+        let resources = resources.with("optimizer", pending);
+        match &self.matrix {
+            None => resources,
+            Some(matrix) => resources.with("other", matrix.bytes()),
+        }
     }
 
     fn save(&self, out: &mut StateWriter) -> Result<()> {
         out.value("supervised_steps", &self.supervised)?;
         out.value("classes_of_experiences", &self.tasks)?;
         state::save(&self.nets, "", out)?;
+        if let Some(matrix) = &self.matrix {
+            matrix.save(out)?;
+        }
         match &self.pending {
             Some(pending) => state::save(pending, "pending.", out),
             None => Ok(()),
@@ -171,6 +188,9 @@ impl ContinualLearner for DualNet {
         self.supervised = saved.value("supervised_steps")?;
         self.tasks = saved.value("classes_of_experiences")?;
         state::load(&mut self.nets, "", saved)?;
+        if let Some(matrix) = &mut self.matrix {
+            matrix.load(saved)?;
+        }
         match &mut self.pending {
             Some(pending) => state::load(pending, "pending.", saved),
             None => Ok(()),
@@ -227,6 +247,7 @@ fn report(learned: Learned) -> StepReport {
         ("loss_ce_replay", learned.loss_ce_replay.get()),
         ("loss_kd", learned.loss_kd.get()),
         ("loss_ssl", learned.loss_ssl.get()),
+        ("loss_relation", learned.loss_relation.get()),
         ("slow_move_ssl", Some(slow_move_ssl)),
         ("slow_move_sup", Some(slow_move_sup)),
         ("slow_move_ratio", ratio),

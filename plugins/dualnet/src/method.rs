@@ -7,6 +7,7 @@ use perdura_sdk::{Error, Result, Rng, Rows, Step};
 use std::collections::BTreeMap;
 
 use crate::config::{Config, HeadKind, Quirks, SlowSchedule};
+use crate::matrix::Matrix;
 use crate::nets::{Dropout, Nets, Phi};
 use crate::targets::Own;
 
@@ -24,6 +25,8 @@ pub struct DualNet {
     pub(crate) supervised: u64,
     /// Classes of each experience, as far as a task-aware head has been told.
     pub(crate) tasks: BTreeMap<u32, Vec<u32>>,
+    /// Where the correlation matrix is used.
+    pub(crate) matrix: Option<Matrix>,
 }
 
 /// A mean over the steps in which there was something to measure.
@@ -34,7 +37,7 @@ pub(crate) struct Mean {
 }
 
 impl Mean {
-    fn add(&mut self, value: f64) {
+    pub fn add(&mut self, value: f64) {
         self.sum += value;
         self.steps += 1;
     }
@@ -49,6 +52,8 @@ impl Mean {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Learned {
     pub loss_ssl: Mean,
+    /// Before μ_C.
+    pub loss_relation: Mean,
     pub loss: Mean,
     pub loss_ce: Mean,
     pub loss_ce_replay: Mean,
@@ -122,8 +127,9 @@ impl DualNet {
         tracked.phi = self.nets.phi.tracked();
         let [z_a, z_b] = tracked.project(views)?;
         let correlation = barlow::cross_correlation(z_a, z_b, eps_std)?;
-        let loss = barlow::barlow_twins(correlation, lambda_bt);
+        let loss = barlow::barlow_twins(correlation.clone(), lambda_bt);
         learned.loss_ssl.add(scalar(&loss));
+        let loss = self.with_relation(loss, correlation, learned);
         self.nets.phi.descend(tracked.phi, loss.backward(), lr_ssl * ssl_weight);
         Ok(())
     }
@@ -319,6 +325,6 @@ fn replays_now(step: &Step<'_>) -> bool {
     step.position.is_none_or(|position| position.experience > 0)
 }
 
-fn scalar(loss: &Tensor<1>) -> f64 {
+pub(crate) fn scalar(loss: &Tensor<1>) -> f64 {
     f64::from(loss.clone().into_scalar::<f32>())
 }
