@@ -2,6 +2,8 @@
 //! variant; what the released code, the blog's reading and the journal extension do otherwise are
 //! options.
 
+use perdura_nn::plasticity::Plasticity;
+use perdura_nn::similarity::SimilarityGiven;
 use perdura_sdk::{Error, hyper_parameters, prelude::*};
 
 hyper_parameters! {
@@ -83,6 +85,35 @@ hyper_parameters! {
         pub relation: f64 = 0.0,
         /// Share of the past in the mean of matrices, ρ; 0 up to below 1.
         pub matrix_rho: f64 = 0.99,
+        /// Rates by similarity for the layers around units that other groups' matrices rest on:
+        /// `none`, `mean`, `min`.
+        pub unit_roles: Plasticity = Plasticity::None,
+        /// Rate of a wholly owned unit at similarity 0, κ_min; above 0, up to 1.
+        pub unit_kappa: f64 = 0.1,
+        /// Which similarities decide those rates: those of the matrices, or a control.
+        pub unit_similarity: SimilarityGiven = SimilarityGiven::True,
+        /// Similarity between groups for `unit_similarity = "oracle"`; 0 to 1.
+        pub unit_across: f64 = 0.2,
+        /// Share of the energy of features whose directions the layers that take them may not learn
+        /// in after the first boundary; 0 turns it off, up to 1.
+        pub project: f64 = 0.0,
+        /// Tells how alike the matrices of groups are at every boundary.
+        pub matrix_similarity: bool = false,
+        /// Similarity from which an experience is told to be of an earlier one's group; 0 to 1.
+        pub matrix_tau: f64 = 0.5,
+        /// Tells the losses of every group at every boundary, and how a self-supervised step on the
+        /// group at hand changes them.
+        pub matrix_losses: bool = false,
+        /// Groups whose matrices are taken: that of experience i is `matrix_groups[i]`. Empty:
+        /// every experience is one.
+        pub matrix_groups: Vec<usize> = vec![],
+        /// Samples of every group in one draw for its matrices; at least 4.
+        pub matrix_batch: usize = 128,
+        /// Draws at every boundary; at least 1.
+        pub matrix_draws: usize = 16,
+        /// Batches of an experience after which `unit_roles` compares it with the groups before it;
+        /// at least 1.
+        pub matrix_window: u64 = 20,
     }
 }
 

@@ -3,16 +3,20 @@
 //! supervised task.
 //!
 //! `config.rs` holds the hyper-parameters, `nets.rs` the networks and how they meet, `method.rs`
-//! the step in the paper's order, `targets.rs` the losses on old answers, `matrix.rs` the uses of the
-//! correlation matrix, this file the rest of a learner's life.
+//! the step in the paper's order, `targets.rs` the losses on old answers, this file the rest of a
+//! learner's life. Uses of the correlation matrix: `switches.rs` their options, `matrix.rs` what is
+//! kept and done in a step, `sweep.rs` how the memory is looked at, `boundaries.rs` when.
 #![deny(unsafe_code)]
 
+mod boundaries;
 mod config;
 mod features;
 mod matrix;
 mod method;
 mod modulator;
 mod nets;
+mod sweep;
+mod switches;
 mod targets;
 
 pub use config::*;
@@ -91,6 +95,7 @@ impl ContinualLearner for DualNet {
     }
 
     fn begin_experience(&mut self, info: &Experience, _: &mut Host<'_>) -> Result<()> {
+        self.open_matrix(info)?;
         if self.config.head == HeadKind::TaskAware {
             let untold = || Error::new("a task-aware head needs the classes of every experience");
             let (index, classes) = info.index.zip(info.classes.clone()).ok_or_else(untold)?;
@@ -99,10 +104,11 @@ impl ContinualLearner for DualNet {
         Ok(())
     }
 
-    fn observe(&mut self, step: &Step<'_>, _: &mut Host<'_>) -> Result<StepReport> {
+    fn observe(&mut self, step: &Step<'_>, host: &mut Host<'_>) -> Result<StepReport> {
         let drawn = step.call.rng("labelled").random::<f64>();
         let labelled = drawn < self.config.labelled;
         let report = report(self.learn(step, labelled)?);
+        self.probe_matrix(host)?;
         // A batch without labels must not come back from the memory with them.
         match labelled || !self.config.uses_memory() {
             true => Ok(report),
@@ -112,9 +118,7 @@ impl ContinualLearner for DualNet {
 
     /// Keeps the answers of the finished experience's samples in the memory.
     fn end_experience(&mut self, _: &Experience, host: &mut Host<'_>) -> Result<()> {
-        if let Some(matrix) = &mut self.matrix {
-            matrix.anchor();
-        }
+        self.close_matrix(host)?;
         if !self.config.distils() {
             return Ok(());
         }

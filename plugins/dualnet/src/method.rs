@@ -130,7 +130,9 @@ impl DualNet {
         let loss = barlow::barlow_twins(correlation.clone(), lambda_bt);
         learned.loss_ssl.add(scalar(&loss));
         let loss = self.with_relation(loss, correlation, learned);
-        self.nets.phi.descend(tracked.phi, loss.backward(), lr_ssl * ssl_weight);
+        let mut gradients = loss.backward();
+        self.guard(&tracked, &mut gradients);
+        self.nets.phi.descend(tracked.phi, gradients, lr_ssl * ssl_weight);
         Ok(())
     }
 
@@ -181,7 +183,8 @@ impl DualNet {
         if let Some(extra) = self.readout_loss(&mut tracked, batches)? {
             loss = loss + extra;
         }
-        let gradients = loss.backward();
+        let mut gradients = loss.backward();
+        self.guard(&tracked, &mut gradients);
         match self.pending.take() {
             None => self.nets.descend(tracked, gradients, self.config.lr),
             Some(pending) => {
@@ -274,7 +277,7 @@ impl DualNet {
         Ok(Some(losses::cross_entropy(logits, self.labels(&batches))))
     }
 
-    fn labels(&self, batches: &[&Rows<'_>]) -> Tensor<1, Int> {
+    pub(crate) fn labels(&self, batches: &[&Rows<'_>]) -> Tensor<1, Int> {
         let pieces: Vec<&[u32]> = batches.iter().map(|b| b.labels()).collect();
         labels(&pieces, self.classes, &self.device)
     }
@@ -288,7 +291,7 @@ impl DualNet {
         Ok(own)
     }
 
-    fn own_of_batch(&self, batch: &Rows<'_>) -> Result<Own> {
+    pub(crate) fn own_of_batch(&self, batch: &Rows<'_>) -> Result<Own> {
         if self.config.head == HeadKind::TaskFree {
             return Ok(Own::all(batch.len(), self.classes));
         }

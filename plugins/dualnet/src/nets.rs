@@ -154,6 +154,17 @@ impl Nets {
         Ok([self.phi.projector.forward(a)?, self.phi.projector.forward(b)?])
     }
 
+    /// The same with what is projected, whatever normalises: features and projections, `[n, units]`
+    /// each, of the first views, then of the second.
+    pub fn see(&mut self, views: Tensor<2>) -> Result<[[Tensor<2>; 2]; 2]> {
+        let n = views.dims()[0] / 2;
+        let mut one = |first| {
+            let features = self.projected_features(views.clone().narrow(0, first, n))?;
+            Ok::<_, perdura_sdk::Error>([features.clone(), self.phi.projector.forward(features)?])
+        };
+        Ok([one(0)?, one(n)?])
+    }
+
     /// What is projected: in the paper's roles the features of the slow backbone. In the blog's
     /// `pool(h'_L)` with h_l held fixed: the slow modulator learns alone, and not even the running
     /// statistics of the backbone move.
@@ -251,7 +262,7 @@ impl Network for Nets {
 /// Linear, batch normalisation, ReLU, linear; no biases. Back to the width it came from.
 #[derive(Clone, Debug)]
 pub struct Projector {
-    first: Linear,
+    pub first: Linear,
     norm: BatchNorm,
     last: Linear,
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test file uses a part of it
 
+pub mod memory;
+
 use perdura_dualnet::{Config, DualNet};
 use perdura_sdk::testing::{Driver, Observed, Samples, Setting};
 use safetensors::SafeTensors;

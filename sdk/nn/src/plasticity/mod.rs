@@ -10,6 +10,7 @@
 //! 2. [`Speed::of`] turns a similarity into a speed.
 //! 3. [`Pace::rates`] aggregates both to μ; [`Update::scale`](crate::Update::scale) applies it: the
 //!    update is multiplied and not the gradient. With plain gradient descent that is the same.
+//!    Where ownership is about units, [`Pace::unit_rates`] gives the rates of those.
 //! 4. [`Guide`] is all of it in a learner's life, with groups as [`Discovery`] finds them.
 //!
 //! [`Discovery`]: crate::similarity::Discovery
@@ -18,6 +19,7 @@ mod guide;
 mod importance;
 mod rates;
 mod speed;
+mod units;
 
 pub use guide::{Guide, GuideOptions};
 pub use importance::PathImportance;

@@ -104,7 +104,7 @@ fn largest(mut mine: Units, theirs: Units) -> Units {
 }
 
 /// One number per parameter from the numbers of all groups.
-fn each(claims: Vec<Vec<Vec<f32>>>, rate: impl Fn(&[f32]) -> f32) -> Vec<Vec<f32>> {
+pub(super) fn each(claims: Vec<Vec<Vec<f32>>>, rate: impl Fn(&[f32]) -> f32) -> Vec<Vec<f32>> {
     let mut p = vec![0.0; claims.len()];
     let tensors = 0..claims[0].len();
     let mut of_tensor = |tensor: usize| {
@@ -118,7 +118,7 @@ fn each(claims: Vec<Vec<Vec<f32>>>, rate: impl Fn(&[f32]) -> f32) -> Vec<Vec<f32
     tensors.map(&mut of_tensor).collect()
 }
 
-fn mean(p: &[f32], kappas: &[f32]) -> f32 {
+pub(super) fn mean(p: &[f32], kappas: &[f32]) -> f32 {
     let (mut above, mut below) = (0.0, 0.0);
     for (p, kappa) in p.iter().zip(kappas) {
         above += p * kappa;
@@ -127,13 +127,13 @@ fn mean(p: &[f32], kappas: &[f32]) -> f32 {
     (above + P_0) / (below + P_0)
 }
 
-fn min(p: &[f32], kappas: &[f32]) -> f32 {
+pub(super) fn min(p: &[f32], kappas: &[f32]) -> f32 {
     let rates = p.iter().zip(kappas).map(|(p, kappa)| 1.0 - p * (1.0 - kappa));
     rates.fold(f32::INFINITY, f32::min)
 }
 
 /// Scales to a mean of 1; where everything stands still there is nothing to scale.
-fn neutralise(rates: &mut [Vec<f32>]) {
+pub(super) fn neutralise(rates: &mut [Vec<f32>]) {
     let count: usize = rates.iter().map(Vec::len).sum();
     let sum: f64 = rates.iter().flatten().map(|&rate| f64::from(rate)).sum();
     if sum > 0.0 {
