@@ -99,6 +99,8 @@ hyper_parameters! {
         pub project: f64 = 0.0,
         /// Tells how alike the matrices of groups are at every boundary.
         pub matrix_similarity: bool = false,
+        /// Whose matrices tell how alike groups are, in `matrix_similarity` and `unit_roles`.
+        pub matrix_of: MatrixOf = MatrixOf::Projections,
         /// Similarity from which an experience is told to be of an earlier one's group; 0 to 1.
         pub matrix_tau: f64 = 0.5,
         /// Tells the losses of every group at every boundary, and how a self-supervised step on the
@@ -216,6 +218,17 @@ hyper_parameters! {
         BatchMean,
         /// Classes, summed over samples: the task-free file.
         ClassMean,
+    }
+}
+
+hyper_parameters! {
+    /// Whose cross-correlation matrices are compared.
+    pub enum MatrixOf {
+        /// Those of the projections, of which the loss is made.
+        #[default]
+        Projections,
+        /// Those of the slow network's features.
+        Features,
     }
 }
 

@@ -9,14 +9,14 @@ use perdura_sdk::{Error, prelude::*};
 use std::collections::BTreeMap;
 
 use crate::ROWS_AT_ONCE;
-use crate::config::{Config, Quirks};
+use crate::config::{Config, MatrixOf, Quirks};
 use crate::matrix::numbers;
 use crate::method::{DualNet, Mean, scalar};
 use crate::nets::{Nets, Phi};
 
 /// What is known of one group.
 pub(crate) struct OfGroup {
-    /// Cross-correlation of projections, over two halves of its samples.
+    /// Cross-correlation of projections or features, over two halves of its samples.
     pub halves: CorrelationHalves,
     /// Cross-correlation of features.
     pub units: RunningMean,
@@ -94,10 +94,14 @@ impl DualNet {
         for views in halves {
             let [[h_a, z_a], [h_b, z_b]] = self.nets.clone().see(views.clone())?;
             let of_projections = barlow::cross_correlation(z_a, z_b, eps_std)?;
-            of_group.halves.add(&numbers(&of_projections));
-            of_group.loss_bt.add(scalar(&barlow::barlow_twins(of_projections, lambda_bt)));
             let of_features = barlow::cross_correlation(h_a.clone(), h_b.clone(), eps_std)?;
-            of_group.units.add(numbers(&of_features).into_iter());
+            let of_features = numbers(&of_features);
+            match self.config.matrix_of {
+                MatrixOf::Projections => of_group.halves.add(&numbers(&of_projections)),
+                MatrixOf::Features => of_group.halves.add(&of_features),
+            }
+            of_group.loss_bt.add(scalar(&barlow::barlow_twins(of_projections, lambda_bt)));
+            of_group.units.add(of_features.into_iter());
             sweep.of_projector.add(numbers(&auto_correlation(h_a, h_b)).into_iter());
         }
         Ok(())

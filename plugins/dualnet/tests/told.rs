@@ -3,7 +3,7 @@
 
 mod support;
 
-use perdura_dualnet::{Config, DualNet};
+use perdura_dualnet::{Config, DualNet, MatrixOf};
 use perdura_sdk::serde_json;
 use perdura_sdk::testing::{Driver, Samples};
 use support::memory::*;
@@ -20,11 +20,12 @@ fn events(driver: &Driver<DualNet>, kind: &str) -> Vec<serde_json::Value> {
 /// finds the group of the first, and given groups are taken as they are.
 #[test]
 fn alike_experiences_are_told_to_be_of_one_group() {
-    let grouped = |matrix_groups: Vec<usize>| {
+    let grouped = |matrix_groups: Vec<usize>, matrix_of: MatrixOf| {
         let config = Config {
             matrix_similarity: true,
             matrix_tau: 0.95,
             matrix_groups,
+            matrix_of,
             hidden: vec![16, 12],
             matrix_draws: 4,
             matrix_batch: 200,
@@ -48,9 +49,9 @@ fn alike_experiences_are_told_to_be_of_one_group() {
             events(&driver, "grouped").iter().map(|data| data["group"].as_u64().unwrap()).collect();
         (groups, events(&driver, "matrix_similarity"), events(&driver, "grouped"))
     };
-    let (found, told, similarities): (Vec<u64>, _, _) = grouped(vec![]);
+    let (found, told, similarities): (Vec<u64>, _, _) = grouped(vec![], MatrixOf::Projections);
     assert_eq!(found, [0, 1, 0]);
-    let last = &told[2];
+    let last = &told[2].clone();
     assert_eq!(last["groups"], serde_json::json!([0, 1, 2]));
     let s = |i: usize, j: usize| last["similarity"][i][j].as_f64().unwrap();
     assert!((0..3).all(|i| (s(i, i) - 1.0).abs() < 1e-5));
@@ -58,9 +59,12 @@ fn alike_experiences_are_told_to_be_of_one_group() {
     assert!(s(0, 2) > 0.98 && s(0, 1) < 0.9 && s(1, 2) < 0.9, "{last}");
     let to = &similarities[2]["similarities"];
     assert_eq!((to[0][0].as_u64(), to[0][1].as_f64()), (Some(0), Some(s(2, 0))));
-    let (given, told, _) = grouped(vec![4, 2, 4]);
+    let (given, told, _) = grouped(vec![4, 2, 4], MatrixOf::Projections);
     assert_eq!(given, [4, 2, 4]);
     assert_eq!(told[2]["groups"], serde_json::json!([2, 4]));
+    let (found, of_features, _) = grouped(vec![], MatrixOf::Features);
+    assert_eq!(found, [0, 1, 0]);
+    assert_ne!(of_features[2], *last);
 }
 
 /// Against what steps report: L_BT of both halves, and Z by a step on the first half of γ, whose
