@@ -1,6 +1,7 @@
 //! Hyper-parameters of CLS-ER; the defaults are those of S-MNIST with a memory of 200 samples.
 
-use perdura_nn::plasticity::{GuideOptions, Pace, Plasticity, Speed, SpeedCurve};
+use perdura_nn::masks::MaskOptions;
+use perdura_nn::plasticity::{GuideOptions, Ownership, Pace, Plasticity, Speed, SpeedCurve};
 use perdura_nn::similarity::{Grouping, SimilarityGiven};
 use perdura_nn::teaching::EmaBn;
 use perdura_nn::{BackboneConfig, BackboneKind};
@@ -64,6 +65,8 @@ hyper_parameters! {
         pub tau: f64 = 0.5,
         /// Scale rates to a mean of 1.
         pub budget_neutral: bool = false,
+        /// Who owns a parameter where no masks say so.
+        pub ownership: Ownership = Ownership::Path,
         /// Which similarities decide the rates: the measured ones, or a control.
         pub similarity: SimilarityGiven = SimilarityGiven::True,
         /// Similarity between groups for `similarity = "oracle"`; 0 to 1.
@@ -93,7 +96,10 @@ hyper_parameters! {
         #[default]
         None,
         /// Each group learns masks, which keep what it has learned from the new batches of others.
+        /// Groups are of experiences, which must be told.
         Groups,
+        /// The same where experiences are hidden: groups are of the batches in a sliding window.
+        Window,
     }
 }
 
@@ -114,26 +120,40 @@ impl Config {
     pub(crate) fn check(&self, grants: &Grants) -> Result<()> {
         self.check_plain()?;
         if self.has_groups() {
-            self.guide().check(grants, self.masks == Masks::Groups)?;
+            self.check_told(grants)?;
+            self.guide().check(grants, self.masks != Masks::None)?;
         }
         if self.oracle_view && self.masks == Masks::None {
-            let expected = "false without `masks = \"groups\"`: there is nothing to be told";
+            let expected = "false without masks: there is nothing to be told";
             return Err(Error::config("oracle_view", expected, true));
         }
-        if self.masks == Masks::Groups {
+        if self.masks != Masks::None {
             self.check_masks()?;
         }
         Ok(())
     }
 
-    fn check_masks(&self) -> Result<()> {
-        for (key, value) in [("lambda_c", self.lambda_c), ("temperature", self.temperature)] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(Error::config(key, "a number of at least 0", value));
+    /// Groups of experiences where there are experiences, of windows where there are none.
+    fn check_told(&self, grants: &Grants) -> Result<()> {
+        match self.masks {
+            Masks::Groups if !grants.boundaries => {
+                let expected = "`none`, `window` (groups found on a sliding window), or a stream \
+                                that tells its experiences";
+                Err(Error::config("masks", expected, "`groups` in a stream that hides them"))
             }
+            Masks::Window if grants.boundaries => {
+                let expected = "`none`, or `groups` in a stream that tells its experiences";
+                Err(Error::config("masks", expected, "`window`"))
+            }
+            _ => Ok(()),
         }
-        if self.mask_steps == 0 {
-            return Err(Error::config("mask_steps", "at least 1", 0));
+    }
+
+    fn check_masks(&self) -> Result<()> {
+        self.mask_options().check()?;
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            let expected = "a number of at least 0";
+            return Err(Error::config("temperature", expected, self.temperature));
         }
         if self.ema_bn == EmaBn::Average {
             let expected = "`code` with masks: running statistics are those of each group";
@@ -165,7 +185,7 @@ impl Config {
 
     /// Whether the learner looks for groups at all.
     pub(crate) fn has_groups(&self) -> bool {
-        self.masks == Masks::Groups || self.plasticity != Plasticity::None
+        self.masks != Masks::None || self.plasticity != Plasticity::None
     }
 
     pub(crate) fn guide(&self) -> GuideOptions {
@@ -178,7 +198,13 @@ impl Config {
             pace: Pace { plasticity, speed, budget_neutral },
             similarity: self.similarity,
             oracle_across: self.oracle_across,
+            ownership: self.ownership,
         }
+    }
+
+    pub(crate) fn mask_options(&self) -> MaskOptions {
+        let Config { s_max, lambda_c, mask_mean, mask_anneal, mask_steps, .. } = *self;
+        MaskOptions { s_max, lambda_c, mask_mean, mask_anneal, mask_steps }
     }
 
     pub(crate) fn backbone(&self) -> BackboneConfig {

@@ -3,18 +3,15 @@
 //! to protect, or with rates of 1, it is that step to the byte.
 
 use burn::tensor::{Int, Tensor};
-use perdura_nn::masks::{Embeddings, GroupRows, GroupStatistics, sparsity};
+use perdura_nn::masks::{Embeddings, GroupRows, GroupStatistics};
 use perdura_nn::plasticity::Guide;
 use perdura_nn::teaching::{self, consistency};
-use perdura_nn::{Mode, Net, Network, Update, clip_factor, losses};
+use perdura_nn::{Mode, Net, Network, Update, losses};
 use perdura_sdk::{Position, Result, Rows};
 
 use crate::config::Config;
 use crate::groups::{Groups, Masked};
 use crate::method::{ClsEr, Learned, Target, chosen};
-
-/// Largest norm of a step in which masks are learned: HAT's.
-const GRADIENT_NORM_MAX: f64 = 1e4;
 
 /// A batch: the new samples, then the replayed ones.
 struct Batch {
@@ -54,13 +51,12 @@ impl ClsEr {
         let Groups { guide, masked } = groups;
         let Some(masked) = masked else { return self.learn_paced(guide, &batch) };
         let here = guide.discovery.current();
-        masked.masks.own(here, current.labels());
-        let s = masked.scale(&self.config, position);
-        let learns = masked.learning == Some(here);
-        let fixed = masked.answering(here, learns.then_some(s));
-        let rows = masked.rows(guide, (current, replay), fixed);
+        masked.lesson.masks.own(here, current.labels());
+        let s = masked.lesson.scale(here, position);
+        let fixed = masked.lesson.answering(here, s);
+        let numbers = [vec![here; batch.new], guide.discovery.of_rows(replay)].concat();
+        let rows = masked.lesson.rows(here, &numbers, fixed);
         let target = self.target(&batch, Some((&rows, &mut masked.statistics)))?;
-        let s = learns.then_some(s);
         let learned = match masked.gate.take() {
             None => self.learn_together(masked, here, &batch, &rows, target, s)?,
             Some(gate) => {
@@ -69,7 +65,7 @@ impl ClsEr {
                 learned?
             }
         };
-        masked.count(learns, position.is_none().then_some(self.config.mask_steps));
+        masked.lesson.count(s.is_some(), position);
         Ok(learned)
     }
 
@@ -95,11 +91,11 @@ impl ClsEr {
         s: Option<f64>,
     ) -> Result<Learned> {
         let mut tracked = self.working.tracked();
-        let e = s.map(|_| masked.masks.embeddings(here).tracked());
-        let rows = with_masks(rows, e.as_ref().zip(s));
+        let e = masked.lesson.tracked(here, s);
+        let rows = rows.learned(e.as_ref().zip(s));
         let under = Some((&rows, &mut masked.statistics[0]));
         let terms = together(&mut tracked, batch, target.as_ref(), under)?;
-        let loss = self.with_sparsity(terms.loss(&self.config), masked, e.as_ref().zip(s));
+        let loss = masked.lesson.with_sparsity(terms.loss(&self.config), e.as_ref().zip(s));
         let learned = terms.learned(&loss, target.as_ref());
         let mut gradients = loss.backward();
         let update = Update::of(&tracked, &mut gradients);
@@ -119,26 +115,27 @@ impl ClsEr {
         target: Option<Target>,
         s: Option<f64>,
     ) -> Result<Learned> {
-        let of_here = masked.masks.embeddings(here).clone();
-        let part = |start: usize, count: usize, statistics: &mut GroupStatistics| {
-            let (mut tracked, e) = (self.working.tracked(), s.map(|_| of_here.tracked()));
-            let rows = with_masks(&rows.narrow(start, count), e.as_ref().zip(s));
+        let Masked { lesson, statistics: [of_working, ..], .. } = &mut *masked;
+        let lesson = &*lesson;
+        let mut part = |start: usize, count: usize| {
+            let (mut tracked, e) = (self.working.tracked(), lesson.tracked(here, s));
+            let rows = rows.narrow(start, count).learned(e.as_ref().zip(s));
             let x = batch.x.clone().narrow(0, start, count);
-            let logits = pass(&mut tracked, x, Some((&rows, statistics)))?;
+            let logits = pass(&mut tracked, x, Some((&rows, &mut *of_working)))?;
             let y = batch.y.clone().narrow(0, start, count);
             let sum = losses::label_log_probability(logits.clone(), y).sum().neg();
             let ce = sum.div_scalar((batch.new + batch.old) as f64);
             Ok::<_, perdura_sdk::Error>((tracked, e, logits, ce))
         };
-        let (tracked, e, _, ce) = part(0, batch.new, &mut masked.statistics[0])?;
+        let (tracked, e, _, ce) = part(0, batch.new)?;
         let mut terms = Terms { ce: ce.clone().inner(), cons: None };
         let mut total = terms.ce.clone();
-        let mut gradients = self.with_sparsity(ce, masked, e.as_ref().zip(s)).backward();
+        let mut gradients = lesson.with_sparsity(ce, e.as_ref().zip(s)).backward();
         let mut update = Update::of(&tracked, &mut gradients);
         let mut of_masks = e.map(|e| Update::of(&e, &mut gradients));
         update.scale(gate);
         if let Some(target) = &target {
-            let (tracked, e, logits, ce) = part(batch.new, batch.old, &mut masked.statistics[0])?;
+            let (tracked, e, logits, ce) = part(batch.new, batch.old)?;
             let cons = consistency(logits, target.to_teach());
             let replayed = Terms { ce: ce.clone(), cons: Some(cons.clone()) };
             let loss = replayed.loss(&self.config);
@@ -164,33 +161,10 @@ impl ClsEr {
         mut update: Update<Net>,
         of_masks: Option<(Update<Embeddings>, f64)>,
     ) {
-        if let Some((mut of_masks, s)) = of_masks {
-            let e = masked.masks.embeddings(here);
-            of_masks.scale(&e.factors(s, self.config.s_max));
-            let norms = [update.square_norm(), of_masks.square_norm()];
-            if let Some(factor) = clip_factor(&norms, GRADIENT_NORM_MAX) {
-                update.shrink(factor);
-                of_masks.shrink(factor);
-            }
-            of_masks.descend(e, self.config.lr);
-            e.clamp();
+        if let Some(of_masks) = of_masks {
+            masked.lesson.descend(here, of_masks, &mut update, self.config.lr);
         }
         update.descend(&mut self.working, self.config.lr);
-    }
-
-    fn with_sparsity(
-        &self,
-        loss: Tensor<1>,
-        masked: &Masked,
-        learned: Option<(&Embeddings, f64)>,
-    ) -> Tensor<1> {
-        let lambda = self.config.lambda_c;
-        let learned = learned.filter(|_| lambda > 0.0);
-        let term = learned.and_then(|(e, s)| sparsity(&e.masks(s), masked.taken.as_ref()));
-        match term {
-            Some(term) => loss + term * lambda,
-            None => loss,
-        }
     }
 
     /// Z, where something is replayed.
@@ -271,15 +245,6 @@ fn pass(net: &mut Net, x: Tensor<2>, under: Option<Under<'_>>) -> Result<Tensor<
         None => net.forward_train(x),
         Some((rows, statistics)) => rows.forward(net, statistics, x, Mode::Train),
     }
-}
-
-/// The group at hand, the first of the rows', under masks that are being learned.
-fn with_masks(rows: &GroupRows, learned: Option<(&Embeddings, f64)>) -> GroupRows {
-    let mut rows = rows.clone();
-    if let Some((e, s)) = learned {
-        rows.groups[0].1 = e.masks(s);
-    }
-    rows
 }
 
 impl Target {

@@ -4,7 +4,7 @@
 use super::*;
 use crate::config::Masks;
 use perdura_nn::masks::GroupMasks;
-use perdura_nn::plasticity::{Plasticity, SpeedCurve};
+use perdura_nn::plasticity::{Ownership, Plasticity, SpeedCurve};
 use perdura_nn::similarity::SimilarityGiven;
 use perdura_nn::teaching::EmaBn;
 use perdura_nn::{BackboneKind, NetShape, state};
@@ -104,7 +104,7 @@ fn masks(driver: &mut Driver<ClsEr>) -> GroupMasks {
     let net = network(driver, "working");
     let mut masks = GroupMasks::new(&net, 400.0).unwrap();
     let mut saved = StateReader::from_bytes(&driver.save().unwrap()).unwrap();
-    masks.load(&net, &mut saved).unwrap();
+    masks.load(net.device(), &mut saved).unwrap();
     masks
 }
 
@@ -194,9 +194,11 @@ fn two_passes_are_one_where_nothing_is_closed() {
         let groups = Groups::new(&config, told(), &learner.working).unwrap();
         let mut masked = groups.unwrap().masked.unwrap();
         let mut rng = perdura_sdk::Rng::seed_from_u64(4);
-        masked.masks.open(0, &net, 0.0, &mut rng);
-        let rows =
-            GroupRows { groups: vec![(0, masked.masks.hard(0).unwrap())], places: vec![0; 10] };
+        masked.lesson.masks.open(0, net.device(), 0.0, &mut rng);
+        let rows = GroupRows {
+            groups: vec![(0, masked.lesson.masks.hard(0).unwrap())],
+            places: vec![0; 10],
+        };
         let target = learner.target(&batch, Some((&rows, &mut masked.statistics))).unwrap();
         let learned = match apart {
             false => learner.learn_together(&mut masked, 0, &batch, &rows, target, None).unwrap(),
@@ -236,7 +238,7 @@ fn teachers_use_the_masks_of_the_samples_own_group() {
     let mut masked = groups.unwrap().masked.unwrap();
     let mut rng = perdura_sdk::Rng::seed_from_u64(4);
     for group in [0, 1] {
-        masked.masks.open(group, &learner.working, 0.0, &mut rng);
+        masked.lesson.masks.open(group, learner.working.device(), 0.0, &mut rng);
     }
     let old = samples(0, 4, 1);
     let batch = Batch {
@@ -245,7 +247,7 @@ fn teachers_use_the_masks_of_the_samples_own_group() {
         new: 0,
         old: 4,
     };
-    let masks = [0, 1].map(|group| (group, masked.masks.hard(group).unwrap()));
+    let masks = [0, 1].map(|group| (group, masked.lesson.masks.hard(group).unwrap()));
     let mut z = |places: [usize; 4]| {
         let rows = GroupRows { groups: masks.clone().into(), places: places.into() };
         let target = learner.target(&batch, Some((&rows, &mut masked.statistics))).unwrap();
@@ -460,10 +462,27 @@ fn values_out_of_range_and_contradictions_are_refused() {
     refused("oracle_across", "a number from 0 to 1", across);
     let hat = Config { plasticity: Plasticity::Hat, speed: SpeedCurve::Step, ..config() };
     refused("plasticity", "`mean` or `min`", hat);
-    // Groups cannot be given by experience where experiences are not told.
-    let mut setting = Setting::new(CLASSES, &[WIDTH]);
-    (setting.context.grants.boundaries, setting.context.grants.second_pass) = (false, false);
-    let hidden = Driver::<ClsEr>::new(masked(), setting).err().expect("hidden").to_string();
-    let expected = "hyper-parameter `groups`: expected none where boundaries are hidden";
-    assert!(hidden.starts_with(expected), "{hidden}");
+    let window = Config { masks: Masks::Window, groups: vec![], ..masked() };
+    refused("masks", "`none`, or `groups` in a stream that tells", window.clone());
+    let fisher = Config { ownership: Ownership::Fisher, ..masked() };
+    refused("ownership", "`path` with masks", fisher.clone());
+    // Groups are of experiences, or else of windows, and are not given where they are hidden.
+    let hidden = |config: Config| {
+        let mut setting = Setting::new(CLASSES, &[WIDTH]);
+        (setting.context.grants.boundaries, setting.context.grants.second_pass) = (false, false);
+        Driver::<ClsEr>::new(config, setting)
+    };
+    let refused = |expected: &str, config: Config| {
+        let message = hidden(config).err().expect("it is refused").to_string();
+        let start = format!("hyper-parameter {expected}");
+        assert!(message.starts_with(&start), "{message}");
+    };
+    let found = Config { groups: vec![], ..masked() };
+    refused("`masks`: expected `none`, `window` (groups found on a sliding window)", found);
+    let given = Config { groups: vec![0, 1], ..window.clone() };
+    refused("`groups`: expected none where boundaries are hidden", given);
+    let fisher = Config { masks: Masks::None, plasticity: Plasticity::Mean, ..fisher };
+    let found = Config { groups: vec![], ..fisher };
+    refused("`ownership`: expected `path` where boundaries are hidden", found);
+    assert!(hidden(window).is_ok());
 }

@@ -16,6 +16,7 @@ mod views;
 pub use config::{Config, Masks, TeacherSelect};
 pub use method::ClsEr;
 
+use perdura_nn::plasticity::label_log_probability;
 use perdura_nn::{Net, Network, state};
 use perdura_sdk::prelude::*;
 
@@ -88,6 +89,7 @@ impl ContinualLearner for ClsEr {
     fn end_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
         if let Some(groups) = &mut self.groups {
             groups.guide.end(info, &self.stable, host)?;
+            groups.guide.measure(&self.working, host, label_log_probability)?;
             groups.look(&self.config, &self.working, &mut info.call.rng("masks"));
             groups.freeze();
         }

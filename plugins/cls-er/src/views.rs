@@ -83,7 +83,7 @@ fn mixture(
     let classes = net.head.outputs();
     let answer = |group: &usize| {
         let mut logits = vec![0.0; query.len * classes];
-        let Some(masks) = masked.masks.hard(*group) else {
+        let Some(masks) = masked.lesson.masks.hard(*group) else {
             net.predict(query.inputs, &mut logits);
             return logits;
         };

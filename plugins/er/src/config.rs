@@ -1,6 +1,6 @@
 //! Hyper-parameters of ER; what belongs to `plasticity` counts only where that is on.
 
-use perdura_nn::plasticity::{GuideOptions, Pace, Plasticity, Speed, SpeedCurve};
+use perdura_nn::plasticity::{GuideOptions, Ownership, Pace, Plasticity, Speed, SpeedCurve};
 use perdura_nn::similarity::{Grouping, SimilarityGiven};
 use perdura_nn::{BackboneConfig, BackboneKind};
 use perdura_sdk::{Error, Grants, hyper_parameters, prelude::Result};
@@ -31,6 +31,8 @@ hyper_parameters! {
         pub tau: f64 = 0.5,
         /// Scale rates to a mean of 1.
         pub budget_neutral: bool = false,
+        /// Who owns a parameter.
+        pub ownership: Ownership = Ownership::Path,
         /// Which similarities decide the rates: the measured ones, or a control.
         pub similarity: SimilarityGiven = SimilarityGiven::True,
         /// Similarity between groups for `similarity = "oracle"`; 0 to 1.
@@ -79,6 +81,7 @@ impl Config {
             pace: Pace { plasticity, speed, budget_neutral },
             similarity: self.similarity,
             oracle_across: self.oracle_across,
+            ownership: self.ownership,
         }
     }
 

@@ -10,7 +10,7 @@ mod config;
 
 pub use config::Config;
 
-use perdura_nn::plasticity::Guide;
+use perdura_nn::plasticity::{Guide, label_log_probability};
 use perdura_nn::{Net, Network, Update, losses, state};
 use perdura_sdk::prelude::*;
 
@@ -85,6 +85,7 @@ impl ContinualLearner for Er {
     fn end_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
         if let Some(guide) = &mut self.guide {
             guide.end(info, &self.network, host)?;
+            guide.measure(&self.network, host, label_log_probability)?;
             guide.refresh(&self.network, None, None);
         }
         Ok(())

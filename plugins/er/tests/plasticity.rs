@@ -2,8 +2,9 @@
 //! owns a parameter, and what is refused.
 
 use perdura_er::{Config, Er};
-use perdura_nn::plasticity::{Plasticity, SpeedCurve};
+use perdura_nn::plasticity::{Ownership, Plasticity, SpeedCurve};
 use perdura_nn::similarity::SimilarityGiven;
+use perdura_nn::{BackboneConfig, Net, NetShape, Network, losses, numbers, state};
 use perdura_sdk::StateReader;
 use perdura_sdk::testing::{Driver, Samples, Setting};
 
@@ -55,7 +56,10 @@ fn learn(driver: &mut Driver<Er>, index: u32, task: u32, held: &[u32]) {
         let replayed = of_group(samples(task, 8, 500 + step), 0);
         driver.step(&samples(task, 4, 8 * index + step), &[("replay", replayed)]).unwrap();
     }
+    // For those that ask: the memory's samples of the group at hand.
+    driver.script.draws.push_back(of_group(samples(task, 5, 70), 0));
     driver.end_experience(index).unwrap();
+    driver.script.draws.clear();
 }
 
 fn weights(driver: &mut Driver<Er>) -> Vec<f32> {
@@ -85,6 +89,38 @@ fn a_speed_of_one_is_plain_replay() {
         assert_eq!(run(Config { kappa_min: 1.0, ..paced(plasticity) }), plain, "{plasticity:?}");
         assert_ne!(run(paced(plasticity)), plain, "{plasticity:?}");
     }
+}
+
+/// `ownership = "fisher"` draws the group's samples from the memory at the end of an experience and
+/// keeps `Σ (∂ log p(y|x)/∂w)²`, for each parameter; here against a sum over gradients one by one. A
+/// later experience of the group replaces it. At a speed of one it is plain replay as ever.
+#[test]
+fn ownership_by_fisher_is_that_of_the_groups_own_samples() {
+    let fisher = Config { ownership: Ownership::Fisher, ..paced(Plasticity::Mean) };
+    let mut found = driver(fisher.clone());
+    for (index, task, held) in [(0, 0, vec![]), (1, 1, vec![0]), (2, 0, vec![0, 1])] {
+        learn(&mut found, index, task, &held);
+        let mut saved = StateReader::from_bytes(&found.save().unwrap()).unwrap();
+        let shape =
+            NetShape { backbone: BackboneConfig::mlp(&[8]), input: vec![WIDTH], classes: CLASSES };
+        let device = perdura_nn::device("flex", 0).unwrap();
+        let mut net = Net::new(&shape, &mut perdura_sdk::rand::rng(), &device).unwrap();
+        state::load(&mut net, "", &mut saved).unwrap();
+        let own = samples(task, 5, 70);
+        let mut expected = vec![0.0; net.parameter_count()];
+        for (x, y) in own.views[0].chunks(WIDTH).zip(own.labels) {
+            let tracked = net.tracked();
+            let loss = losses::cross_entropy(tracked.forward(net.rows(&[x])), net.labels(&[&[y]]));
+            let gradient = numbers::gradient(&tracked, loss.backward());
+            expected.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g * g);
+        }
+        state::load(&mut net, &format!("importance-{task}."), &mut saved).unwrap();
+        for (found, expected) in numbers::parameters(&net).into_iter().zip(expected) {
+            assert!((found - expected).abs() <= 1e-5 * expected.max(1e-3), "{found} {expected}");
+        }
+    }
+    assert_eq!(run(Config { kappa_min: 1.0, ..fisher.clone() }), run(config()));
+    assert_ne!(run(fisher), run(paced(Plasticity::Mean)));
 }
 
 /// The more alike the groups are said to be, the further the second experience moves the network;
@@ -151,6 +187,12 @@ fn values_out_of_range_and_contradictions_are_refused() {
     refused("oracle_across", "a number from 0 to 1", Config { oracle_across: 9.0, ..paced() });
     let hat = Config { plasticity: Plasticity::Hat, speed: SpeedCurve::Step, ..config() };
     refused("plasticity", "`mean` or `min`: `hat` is about units, and needs masks", hat);
+    // The Fisher information is taken at the end of an experience, which must be told.
+    let mut setting = Setting::new(CLASSES, &[WIDTH]);
+    setting.context.grants.boundaries = false;
+    let fisher = Config { ownership: Ownership::Fisher, groups: vec![], ..paced() };
+    let hidden = Driver::<Er>::new(fisher, setting).err().expect("hidden").to_string();
+    assert!(hidden.contains("`ownership`: expected `path` where boundaries"), "{hidden}");
     let mut setting = Setting::new(CLASSES, &[WIDTH]);
     (setting.context.grants.boundaries, setting.context.grants.second_pass) = (false, false);
     let hidden = Driver::<Er>::new(paced(), setting).err().expect("hidden").to_string();

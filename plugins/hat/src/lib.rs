@@ -75,7 +75,7 @@ impl ContinualLearner for Hat {
         let (index, classes) = info.index.zip(info.classes.as_ref()).ok_or_else(untold)?;
         let task = index as usize;
         let mut rng = info.call.rng("embedding");
-        self.masks.open(task, &self.network, self.config.mask_mean, &mut rng);
+        self.masks.open(task, self.network.device(), self.config.mask_mean, &mut rng);
         self.masks.own(task, classes);
         self.fresh.enter(&mut self.network);
         self.current = Some(self.task(task, Schedule::new(&self.config)));
@@ -166,7 +166,7 @@ impl ContinualLearner for Hat {
     fn load(&mut self, saved: &mut StateReader) -> Result<()> {
         let standing: Standing = saved.value("standing")?;
         state::load(&mut self.network, "", saved)?;
-        self.masks.load(&self.network, saved)?;
+        self.masks.load(self.network.device(), saved)?;
         self.statistics.clear();
         for task in standing.ended {
             let mut statistics = self.fresh.clone();

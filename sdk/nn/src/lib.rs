@@ -93,7 +93,7 @@ pub use conv::{Conv, ConvShape};
 pub use convert::{copy_out, labels, rows};
 pub use device::{DEVICES, Device, DeviceError, Precision, device, device_and_precision};
 pub use linear::Linear;
-pub use look_ahead::{distance, look_ahead};
+pub use look_ahead::{distance, hold, look_ahead};
 pub use mlp::Mlp;
 pub use net::{Net, NetShape};
 pub use network::{Listing, Network, TensorMut};

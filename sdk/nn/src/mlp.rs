@@ -25,11 +25,20 @@ impl Mlp {
 
     /// `[n, inputs]` to the outputs of every layer, each `[n, its width]`.
     pub fn stages(&self, x: Tensor<2>) -> Vec<Tensor<2>> {
-        let apply = |x: &mut Tensor<2>, layer: &Linear| {
-            *x = relu(layer.forward(x.clone()));
+        self.stages_with(x, |_, h| h)
+    }
+
+    /// The same with every output changed, by its number, before the next layer sees it.
+    pub fn stages_with(
+        &self,
+        x: Tensor<2>,
+        change: impl Fn(usize, Tensor<2>) -> Tensor<2>,
+    ) -> Vec<Tensor<2>> {
+        let apply = |x: &mut Tensor<2>, (number, layer): (usize, &Linear)| {
+            *x = change(number, relu(layer.forward(x.clone())));
             Some(x.clone())
         };
-        self.layers.iter().scan(x, apply).collect()
+        self.layers.iter().enumerate().scan(x, apply).collect()
     }
 
     /// `[n, inputs]` to the output of the last layer; without layers, the input.

@@ -46,6 +46,11 @@ impl Net {
         Ok(net)
     }
 
+    /// A network of parts that exist: the parts share their memory with it until one is replaced.
+    pub fn of_parts(backbone: Backbone, head: Linear, device: &Device) -> Net {
+        Net { backbone, head, device: device.clone() }
+    }
+
     /// A fresh network, the backbone drawn before the head.
     pub fn new(shape: &NetShape, rng: &mut impl Rng, device: &Device) -> Result<Net> {
         let backbone = Backbone::new(&shape.backbone, &shape.input, rng, device)?;

@@ -24,6 +24,9 @@ pub fn annealed(step: u64, steps: u64, s_max: f64) -> f64 {
 #[derive(Clone, Debug)]
 pub struct Embeddings {
     layers: Vec<Tensor<1>>,
+    /// Per layer 1 for units that are common to all groups and 0 for the others; empty where none
+    /// is.
+    common: Vec<Tensor<1>>,
 }
 
 impl Embeddings {
@@ -33,18 +36,40 @@ impl Embeddings {
             let values: Vec<f32> = (0..*width).map(|_| (mean + normal(rng)) as f32).collect();
             Tensor::from_data(TensorData::new(values, [*width]), device)
         };
-        Embeddings { layers: widths.iter().map(&mut layer).collect() }
+        Embeddings { layers: widths.iter().map(&mut layer).collect(), common: Vec::new() }
+    }
+
+    /// The masks of the first units of each layer, so many, are 1 whatever is learned.
+    pub fn with_common(self, common: &[usize]) -> Self {
+        if common.iter().all(|count| *count == 0) {
+            return self;
+        }
+        let layer = |(e, count): (&Tensor<1>, &usize)| {
+            let (units, device) = (e.dims()[0], e.device().without_autodiff());
+            let ones = (0..units).map(|unit| f32::from(u8::from(unit < *count))).collect();
+            Tensor::from_data(TensorData::new::<f32, _>(ones, [units]), &device)
+        };
+        let common = self.layers.iter().zip(common).map(layer).collect();
+        Embeddings { common, ..self }
     }
 
     /// Given ones, layer by layer.
     pub fn of(layers: &Units, device: &Device) -> Self {
         let layer = |e: &Vec<f32>| Tensor::from_data(TensorData::new(e.clone(), [e.len()]), device);
-        Embeddings { layers: layers.iter().map(layer).collect() }
+        Embeddings { layers: layers.iter().map(layer).collect(), common: Vec::new() }
     }
 
-    /// `a_l = σ(s·e_l)`, with gradients where the embeddings are tracked.
+    /// `a_l = σ(s·e_l)`, with gradients where the embeddings are tracked; 1 for common units.
     pub fn masks(&self, s: f64) -> Vec<Tensor<1>> {
-        self.layers.iter().map(|e| sigmoid(e.clone().mul_scalar(s))).collect()
+        let own = self.layers.iter().map(|e| sigmoid(e.clone().mul_scalar(s)));
+        if self.common.is_empty() {
+            return own.collect();
+        }
+        // Exact: 1 + 0·σ, and 0 + 1·σ.
+        let layer = |(own, common): (Tensor<1>, &Tensor<1>)| {
+            common.clone() + own * common.clone().neg().add_scalar(1.0)
+        };
+        own.zip(&self.common).map(layer).collect()
     }
 
     /// The masks as numbers.
@@ -60,7 +85,7 @@ impl Embeddings {
             let factors: Vec<f32> = e.iter().map(|&e| compensation(e, s, s_max)).collect();
             Tensor::from_data(TensorData::new(factors, [e.len()]), &device)
         };
-        Embeddings { layers: self.layers.iter().map(layer).collect() }
+        Embeddings { layers: self.layers.iter().map(layer).collect(), ..self.clone() }
     }
 
     /// After the step: every embedding back to within ±6.

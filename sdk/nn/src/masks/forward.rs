@@ -24,6 +24,11 @@ impl RowMasks {
         RowMasks { layers: masks.into_iter().map(|mask| mask.unsqueeze_dim(0)).collect() }
     }
 
+    /// The masks of every layer, `[n, units]`, or `[1, units]` where all rows have the same.
+    pub fn layers(&self) -> &[Tensor<2>] {
+        &self.layers
+    }
+
     /// Row i has the masks of its group, `masks[places[i]]`. Exact, and gradients go to the groups
     /// whose masks carry some: `Σ_g 1[place = g]·a^g`.
     pub fn by_row(masks: &[Vec<Tensor<1>>], places: &[usize]) -> Self {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use perdura_sdk::{Error, Result, StateReader, StateWriter};
 use rand::Rng;
 
@@ -33,20 +33,26 @@ impl GroupMasks {
     /// No group yet. A network without units to mask, and an s_max that is not above 0, are
     /// refused.
     pub fn new(net: &Net, s_max: f64) -> Result<Self> {
+        GroupMasks::over(Layers::of(net)?, net.head.outputs(), s_max)
+    }
+
+    /// The same for a network that is not a [`Net`]: its layers, and the width of its logits.
+    pub fn over(layers: Layers, classes: usize, s_max: f64) -> Result<Self> {
         if !(s_max > 0.0 && s_max.is_finite()) {
             return Err(Error::config("s_max", "a number above 0", s_max));
         }
-        let layers = Layers::of(net)?;
-        let classes = net.head.outputs();
         Ok(GroupMasks { s_max, layers, classes, groups: BTreeMap::new() })
     }
 
     /// A group begins: embeddings from N(mean, 1), no outputs. One that is open stays as it is.
-    pub fn open(&mut self, group: usize, net: &Net, mean: f64, rng: &mut impl Rng) {
-        let (widths, classes) = (self.layers.widths(), self.classes);
+    pub fn open(&mut self, group: usize, device: &Device, mean: f64, rng: &mut impl Rng) {
+        let (layers, classes) = (&self.layers, self.classes);
         self.groups.entry(group).or_insert_with(|| {
-            let embeddings = Embeddings::new(widths, mean, rng, net.device());
-            Group { embeddings, outputs: vec![0.0; classes] }
+            let embeddings = Embeddings::new(layers.widths(), mean, rng, device);
+            Group {
+                embeddings: embeddings.with_common(layers.common()),
+                outputs: vec![0.0; classes],
+            }
         });
     }
 
@@ -77,6 +83,11 @@ impl GroupMasks {
         &mut self.at(group).embeddings
     }
 
+    /// The same, to be read.
+    pub fn embeddings_of(&self, group: usize) -> &Embeddings {
+        &self.groups.get(&group).expect("the group is open").embeddings
+    }
+
     /// The masks of an open group at `s = s_max`, as it answers; `None` for one that is not open.
     pub fn hard(&self, group: usize) -> Option<Vec<Tensor<1>>> {
         self.groups.get(&group).map(|group| group.embeddings.masks(self.s_max))
@@ -97,22 +108,35 @@ impl GroupMasks {
         others.filter_map(|group| self.units(*group)).reduce(largest)
     }
 
+    /// The units that are not free for `current`: those of the other groups, and those that are
+    /// common to all. `None` where all are free.
+    pub fn taken(&self, current: usize) -> Option<Units> {
+        let common = self.layers.common();
+        let of_all = common.iter().any(|count| *count > 0).then(|| {
+            let layer = |(width, common): (&usize, &usize)| {
+                (0..*width).map(|unit| f32::from(u8::from(unit < *common))).collect()
+            };
+            self.layers.widths().iter().zip(common).map(layer).collect()
+        });
+        self.others(current).or(of_all)
+    }
+
     /// `1 − min(a_out, a_in)` of the other groups' masks, for every parameter of `net`: what an
     /// update is scaled by while `current` is learned. `None` where there is no other group, whose
     /// gate is 1.
-    pub fn gate(&self, net: &Net, current: usize) -> Option<Net> {
+    pub fn gate<N: Network>(&self, net: &N, current: usize) -> Option<N> {
         let others = self.others(current)?;
         Some(complement(self.layers.spread(net, &others)))
     }
 
-    /// Share of the units that are taken by a group, `Σ a^{≤t}/Σ 1`; 0 without groups.
+    /// Share of the units that are taken by a group, `Σ a^{≤t}/Σ 1`, those aside that are common to
+    /// all; 0 without groups.
     pub fn capacity_used(&self) -> f64 {
         let taken = self.groups.keys().filter_map(|group| self.units(*group)).reduce(largest);
         let Some(taken) = taken else { return 0.0 };
-        let units: usize = self.layers.widths().iter().sum();
-        let masked = &taken[..self.layers.widths().len()];
-        let sum: f64 = masked.iter().flatten().map(|&a| f64::from(a)).sum();
-        sum / units as f64
+        let own = taken.iter().zip(self.layers.common()).flat_map(|(a, common)| &a[*common..]);
+        let (sum, units) = own.fold((0.0, 0), |(sum, n), &a| (sum + f64::from(a), n + 1));
+        if units == 0 { 0.0 } else { sum / f64::from(units) }
     }
 
     pub fn layers(&self) -> &Layers {
@@ -139,12 +163,13 @@ impl GroupMasks {
     }
 
     /// What [`save`](Self::save) wrote, in place of the groups there are.
-    pub fn load(&mut self, net: &Net, saved: &mut StateReader) -> Result<()> {
+    pub fn load(&mut self, device: &Device, saved: &mut StateReader) -> Result<()> {
         let open: Vec<usize> = saved.value("masks")?;
         self.groups.clear();
         for number in open {
             let zeros = self.layers.widths().iter().map(|width| vec![0.0; *width]).collect();
-            let mut embeddings = Embeddings::of(&zeros, net.device());
+            let embeddings = Embeddings::of(&zeros, device);
+            let mut embeddings = embeddings.with_common(self.layers.common());
             state::load(&mut embeddings, &format!("masks.{number}."), saved)?;
             let outputs = saved.tensor(&format!("masks.{number}.outputs"), &[self.classes])?;
             self.groups.insert(number, Group { embeddings, outputs });
@@ -165,7 +190,7 @@ fn largest(mut mine: Units, theirs: Units) -> Units {
 }
 
 /// `1 − v` for every parameter.
-pub(crate) fn complement(mut net: Net) -> Net {
+pub(crate) fn complement<N: Network>(mut net: N) -> N {
     let mut same = net.clone();
     for_each_pair(&mut net, &mut same, |pair| match pair {
         Pair::Vector(v, _) => *v = v.clone().neg().add_scalar(1.0),

@@ -24,7 +24,7 @@ fn net(kind: BackboneKind, hidden: &[usize], input: &[usize]) -> Net {
 fn masks(net: &Net, groups: usize, seed: u64, hard: bool) -> GroupMasks {
     let (mut masks, mut rng) = (GroupMasks::new(net, 400.0).unwrap(), rng(seed));
     for group in 0..groups {
-        masks.open(group, net, 0.0, &mut rng);
+        masks.open(group, net.device(), 0.0, &mut rng);
         let widths = masks.layers().widths().to_vec();
         if hard {
             let mut sign = |_| if rng.random::<f32>() < 0.5 { 6.0 } else { -6.0 };
@@ -53,7 +53,7 @@ fn the_gate_by_hand() {
     let mut masks = GroupMasks::new(&net, 400.0).unwrap();
     assert_eq!(masks.capacity_used(), 0.0);
     for (group, embeddings) in [vec![6.0, -6.0], vec![6.0, 6.0]].into_iter().enumerate() {
-        masks.open(group, &net, 0.0, &mut rng(1));
+        masks.open(group, net.device(), 0.0, &mut rng(1));
         *masks.embeddings(group) = Embeddings::of(&vec![embeddings], net.device());
         masks.own(group, &[group as u32]);
     }
@@ -76,7 +76,7 @@ fn cumulative_masks_by_hand() {
     let mut masks = GroupMasks::new(&net, 1.0).unwrap();
     let logit = |p: f32| (p / (1.0 - p)).ln();
     for (group, [a, b]) in [[0.9, 0.2], [0.3, 0.6]].into_iter().enumerate() {
-        masks.open(group, &net, 0.0, &mut rng(1));
+        masks.open(group, net.device(), 0.0, &mut rng(1));
         let embeddings = vec![vec![logit(a), logit(b)]];
         *masks.embeddings(group) = Embeddings::of(&embeddings, net.device());
     }
@@ -250,7 +250,7 @@ fn groups_are_saved_and_loaded() {
     };
     let bytes = saved(&all);
     let mut other = masks(&net, 1, 9, true);
-    other.load(&net, &mut StateReader::from_bytes(&bytes).unwrap()).unwrap();
+    other.load(net.device(), &mut StateReader::from_bytes(&bytes).unwrap()).unwrap();
     assert_eq!(saved(&other), bytes);
     assert_eq!(other.open_groups(), [0, 1, 2]);
     assert_eq!(other.classes_of(1), Some(vec![0, 1]));

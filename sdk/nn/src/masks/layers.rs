@@ -13,10 +13,11 @@ pub type Units = Vec<Vec<f32>>;
 
 /// The layers on both sides of a parameter tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ends {
-    output: usize,
+pub struct Ends {
+    /// The layer whose units the parameter leads to.
+    pub output: usize,
     /// `None` for weights from the inputs, and for vectors (biases, scales), which have one end.
-    input: Option<usize>,
+    pub input: Option<usize>,
 }
 
 /// The masked layers of a network, in order: the hidden layers of an MLP; of a ResNet the stem and
@@ -26,6 +27,8 @@ pub struct Layers {
     widths: Vec<usize>,
     /// For every parameter tensor, in the network's order.
     ends: Vec<Ends>,
+    /// How many of the first units of each layer are common to all groups.
+    common: Vec<usize>,
 }
 
 impl Layers {
@@ -38,7 +41,7 @@ impl Layers {
                     let expected = "at least one hidden layer: masks are over its units";
                     return Err(Error::config("hidden", expected, "[]"));
                 }
-                let mut layers = Layers { widths, ends: Vec::new() };
+                let mut layers = Layers::over(widths, Vec::new());
                 for output in 0..layers.widths.len() {
                     layers.weights(output, output.checked_sub(1));
                     layers.vectors(output, 1);
@@ -53,18 +56,41 @@ impl Layers {
         Ok(layers)
     }
 
+    /// Those of a network that is not a [`Net`]: units of every masked layer, and the ends of every
+    /// parameter tensor in the network's order. The layer after the last is the head.
+    pub fn over(widths: Vec<usize>, ends: Vec<Ends>) -> Layers {
+        let common = vec![0; widths.len()];
+        Layers { widths, ends, common }
+    }
+
+    /// The first units of each layer, so many, are common to all groups: their masks are 1, and what
+    /// leads to them is nobody's.
+    pub fn with_common(self, common: Vec<usize>) -> Layers {
+        Layers { common, ..self }
+    }
+
+    /// How many of the first units of each layer are common to all groups.
+    pub fn common(&self) -> &[usize] {
+        &self.common
+    }
+
     /// Units of every masked layer; the head is not among them.
     pub fn widths(&self) -> &[usize] {
         &self.widths
     }
 
     /// `min(u_out, u_in)` for every parameter, u of the units it connects; of vectors and weights
-    /// from the inputs `u_out` alone (HAT's rule). `units` has a row more than there are masked
-    /// layers, for the head. Running statistics are those of `net`.
-    pub fn spread(&self, net: &Net, units: &Units) -> Net {
+    /// from the inputs `u_out` alone (HAT's rule), and 0 for what leads to common units. `units` has
+    /// a row more than there are masked layers, for the head. Running statistics are those of
+    /// `net`.
+    pub fn spread<N: Network>(&self, net: &N, units: &Units) -> N {
+        let mut owned = units.clone();
+        for (layer, common) in owned.iter_mut().zip(&self.common) {
+            layer[..*common].fill(0.0);
+        }
         let shapes = shapes(net).into_iter().zip(&self.ends);
         let spread = shapes.map(|(shape, ends)| {
-            let output = &units[ends.output];
+            let output = &owned[ends.output];
             let input = ends.input.map(|input| &units[input]);
             let of = |o: usize, i: usize| input.map_or(output[o], |input| output[o].min(input[i]));
             match shape {
@@ -94,7 +120,7 @@ impl Layers {
 /// The walk of `ResNet18::list`. The units of a block are those after its first ReLU, then those of
 /// its output.
 fn resnet(width: usize) -> Layers {
-    let mut layers = Layers { widths: vec![width], ends: Vec::new() };
+    let mut layers = Layers::over(vec![width], Vec::new());
     layers.weights(0, None);
     layers.vectors(0, 2);
     for block in 0..8 {
@@ -102,6 +128,7 @@ fn resnet(width: usize) -> Layers {
         let before = layers.widths.len() - 1;
         let (inner, outer) = (before + 1, before + 2);
         layers.widths.extend([channels, channels]);
+        layers.common.extend([0, 0]);
         layers.weights(inner, Some(before));
         layers.vectors(inner, 2);
         layers.weights(outer, Some(inner));
@@ -129,7 +156,7 @@ enum Shape {
     },
 }
 
-fn shapes(net: &Net) -> Vec<Shape> {
+fn shapes<N: Network>(net: &N) -> Vec<Shape> {
     let mut net = net.clone();
     let tensors = net.unnamed_mut().into_iter();
     let shapes = tensors.filter_map(|tensor| match tensor {

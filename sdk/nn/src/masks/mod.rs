@@ -12,6 +12,8 @@
 //! 4. [`GroupMasks::gate`] is what an update of the network is scaled by
 //!    ([`Update::scale`](crate::Update::scale)): `1 − min(a_out, a_in)` of the other groups' masks.
 //!
+//! [`MaskLearning`] is all of it in the life of a learner with groups, but for the passes.
+//!
 //! **The head** has no embeddings. A group owns the outputs of its classes, as if their mask were 1:
 //! weights to them are gated by the mask of the last layer, their biases wholly. Tasks with classes
 //! of their own have heads of their own by that, and where groups share classes nothing leaks
@@ -25,12 +27,14 @@ mod embeddings;
 mod forward;
 mod groups;
 mod layers;
+mod learning;
 mod rows;
 mod statistics;
 
 pub use embeddings::{Embeddings, annealed, sparsity};
 pub use forward::{RowMasks, forward, predict};
 pub use groups::GroupMasks;
-pub use layers::{Layers, Units};
+pub use layers::{Ends, Layers, Units};
+pub use learning::{MaskLearning, MaskOptions};
 pub use rows::{GroupRows, GroupStatistics};
 pub use statistics::Statistics;

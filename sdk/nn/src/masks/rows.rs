@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Int, Tensor, TensorData};
 use perdura_sdk::{Result, StateReader, StateWriter};
 
+use super::embeddings::Embeddings;
 use super::forward::{RowMasks, forward};
 use super::statistics::Statistics;
 use crate::batch_norm::Mode;
@@ -75,6 +76,15 @@ impl GroupRows {
         GroupRows { groups: self.groups.clone(), places }
     }
 
+    /// The group at hand, the first, under masks that are being learned at scale s.
+    pub fn learned(&self, learned: Option<(&Embeddings, f64)>) -> GroupRows {
+        let mut rows = self.clone();
+        if let Some((e, s)) = learned {
+            rows.groups[0].1 = e.masks(s);
+        }
+        rows
+    }
+
     /// `[n, inputs]` to logits `[n, classes]`, in the order of the rows. Without batch
     /// normalisation that is one pass, with it one for each group that occurs, whose statistics
     /// move in `Mode::Train`; a group with too few rows to be normalised is an error.
@@ -108,7 +118,8 @@ impl GroupRows {
         Ok(Tensor::cat(answers, 0).select(0, numbers(&places, net)))
     }
 
-    fn masks(&self) -> RowMasks {
+    /// The masks of every row.
+    pub fn masks(&self) -> RowMasks {
         match self.groups.as_slice() {
             [(_, only)] => RowMasks::same(only.clone()),
             groups => {
@@ -144,7 +155,7 @@ mod tests {
         let mut masks = GroupMasks::new(net, 400.0).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         for group in [3, 8] {
-            masks.open(group, net, 0.0, &mut rng);
+            masks.open(group, net.device(), 0.0, &mut rng);
         }
         let groups = [3, 8].map(|group| (group, masks.hard(group).unwrap()));
         GroupRows { groups: groups.into(), places: places.to_vec() }

@@ -1,10 +1,15 @@
 //! Plasticity in a learner's life: the groups of a stream as they are found, what each of them
 //! owns, and the rates that follow whenever the group that is being learned may have changed.
 
-use perdura_sdk::{Call, Error, Experience, Grants, Host, Result, StateReader, StateWriter, Step};
+use burn::tensor::Tensor;
+use perdura_sdk::{
+    Call, Error, Experience, Filter, Grants, Host, Profile, Request, Result, Rows, StateReader,
+    StateWriter, Step,
+};
 
-use super::importance::PathImportance;
+use super::importance::{Ownership, PathImportance};
 use super::rates::{Claim, Owner, Pace, Plasticity};
+use crate::losses;
 use crate::masks::GroupMasks;
 use crate::net::Net;
 use crate::network::Network;
@@ -22,10 +27,13 @@ pub struct GuideOptions {
     pub similarity: SimilarityGiven,
     /// Similarity between groups for `similarity = "oracle"`.
     pub oracle_across: f64,
+    /// Who owns what where no masks say so.
+    pub ownership: Ownership,
 }
 
 impl GuideOptions {
-    /// Refuses values outside their range, and `hat` where there are no masks.
+    /// Refuses values outside their range, `hat` where there are no masks, and `fisher` where there
+    /// are some or where no experience ends.
     pub fn check(&self, grants: &Grants, masks: bool) -> Result<()> {
         self.grouping.check(grants)?;
         self.pace.speed.check()?;
@@ -37,32 +45,57 @@ impl GuideOptions {
             let expected = "`mean` or `min`: `hat` is about units, and needs masks";
             return Err(Error::config("plasticity", expected, "`hat` without masks"));
         }
-        Ok(())
+        match self.ownership {
+            Ownership::Fisher if masks => {
+                let expected = "`path` with masks: it is the masks that say who owns what";
+                Err(Error::config("ownership", expected, "`fisher`"))
+            }
+            Ownership::Fisher if !grants.boundaries => {
+                let expected = "`path` where boundaries are hidden: `fisher` is taken at the end of \
+                                an experience";
+                Err(Error::config("ownership", expected, "`fisher`"))
+            }
+            _ => Ok(()),
+        }
     }
+}
+
+/// For [`Guide::measure`]: `[1]`, log p(y|x) of one row by a network of the usual kind.
+pub fn label_log_probability(net: &mut Net, rows: &Rows<'_>, row: usize) -> Result<Tensor<1>> {
+    let width = net.backbone.inputs();
+    let logits = net.forward(net.rows(&[&rows.inputs()[row * width..][..width]]));
+    Ok(losses::label_log_probability(logits, net.labels(&[&rows.labels()[row..][..1]])))
 }
 
 /// See the head of this file. Its methods go to the calls of the learner that have their names.
 #[derive(Clone, Debug)]
-pub struct Guide {
+pub struct Guide<N = Net> {
     pub discovery: Discovery,
     pace: Pace,
     control: Control,
+    ownership: Ownership,
+    /// Samples of a group by which its Fisher information is estimated.
+    probe: usize,
     /// Where no masks say who owns what.
-    importance: PathImportance<Net>,
-    rates: Option<Net>,
+    importance: PathImportance<N>,
+    rates: Option<N>,
     /// Entries into groups that the rates have taken into account.
     entries: u64,
 }
 
-impl Guide {
-    /// `options` have been [checked](GuideOptions::check); `net` is the network that is trained.
+impl<N: Network> Guide<N> {
+    /// `options` have been [checked](GuideOptions::check); `net` takes the inputs and gives the
+    /// logits of the network that is trained.
     pub fn new(options: GuideOptions, grants: Grants, net: &Net) -> Self {
-        let GuideOptions { grouping, pace, similarity, oracle_across } = options;
+        let GuideOptions { grouping, pace, similarity, oracle_across, ownership } = options;
+        let probe = grouping.probe;
         let (classes, width) = (net.head.outputs(), net.backbone.inputs());
         Guide {
             discovery: Discovery::new(grouping, grants, classes, width),
             pace,
             control: similarity.control(oracle_across),
+            ownership,
+            probe,
             importance: PathImportance::default(),
             rates: None,
             entries: 0,
@@ -70,24 +103,68 @@ impl Guide {
     }
 
     /// μ, as of the last entry into a group; `None` where everything moves at the full rate.
-    pub fn rates(&self) -> Option<&Net> {
+    pub fn rates(&self) -> Option<&N> {
         self.rates.as_ref()
+    }
+
+    /// Changes the rates after [`refresh`](Self::refresh) has made them: for methods of which a part
+    /// goes at another rate.
+    pub fn map_rates(&mut self, change: impl FnOnce(N) -> N) {
+        self.rates = self.rates.take().map(change);
     }
 
     /// `θ ← θ − lr·μ ⊙ u`. What the step did by way of each parameter is counted in for the group
     /// that is being learned.
-    pub fn descend(&mut self, net: &mut Net, mut update: Update<Net>, lr: f64) {
+    pub fn descend(&mut self, net: &mut N, update: Update<N>, lr: f64) {
+        self.paced(update, lr).descend(net, lr);
+    }
+
+    /// `μ ⊙ u`, for the caller to take the step. What it does by way of each parameter is counted
+    /// in for the group that is being learned.
+    pub fn paced(&mut self, mut update: Update<N>, lr: f64) -> Update<N> {
         if self.pace.plasticity == Plasticity::None {
-            return update.descend(net, lr);
+            return update;
         }
         let gradient = update.values().clone();
         if let Some(rates) = &self.rates {
             update.scale(rates);
         }
-        let mut step = update.clone();
-        step.shrink(lr);
-        self.importance.add(self.discovery.current(), &gradient, step.values());
-        update.descend(net, lr);
+        if self.ownership == Ownership::Path {
+            let mut step = update.clone();
+            step.shrink(lr);
+            self.importance.add(self.discovery.current(), &gradient, step.values());
+        }
+        update
+    }
+
+    /// At the end of an experience, after [`end`](Self::end): with `ownership = "fisher"` the Fisher
+    /// information of the group at hand is estimated anew, on samples that the memory holds of it.
+    /// `log_p` gives `[1]`, the log-probability of the label of one row, by a tracked network.
+    pub fn measure(
+        &mut self,
+        net: &N,
+        host: &mut Host<'_>,
+        log_p: impl Fn(&mut N, &Rows<'_>, usize) -> Result<Tensor<1>>,
+    ) -> Result<()> {
+        if self.ownership != Ownership::Fisher || self.pace.plasticity == Plasticity::None {
+            return Ok(());
+        }
+        let group = self.discovery.current();
+        let request = Request::memory("fisher", self.probe).filter(Filter::Group(group as u32));
+        let drawn = host.draw(&request.profile(Profile::None))?;
+        let rows = &drawn[0];
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut fisher = PathImportance::default();
+        for row in 0..rows.len() {
+            let mut tracked = net.tracked();
+            let mut gradients = log_p(&mut tracked, rows, row)?.backward();
+            let gradient = Update::of(&tracked, &mut gradients);
+            fisher.add(group, gradient.values(), gradient.values());
+        }
+        self.importance.replace(group, fisher);
+        Ok(())
     }
 
     /// `features` is the network whose features are compared.
@@ -110,10 +187,10 @@ impl Guide {
 
     /// To be called after each of the calls above: makes the rates anew if a group was entered.
     /// Groups own by their masks where there are some (all but `learning`, whose masks are not
-    /// done), else by the importance of paths. True if a group was entered.
+    /// done), else by importance, of paths or Fisher's. True if a group was entered.
     pub fn refresh(
         &mut self,
-        net: &Net,
+        net: &N,
         masks: Option<&GroupMasks>,
         learning: Option<usize>,
     ) -> bool {
@@ -155,7 +232,7 @@ impl Guide {
     }
 
     /// What [`save`](Self::save) wrote; `net` is the network that is trained.
-    pub fn load(&mut self, net: &Net, saved: &mut StateReader) -> Result<()> {
+    pub fn load(&mut self, net: &N, saved: &mut StateReader) -> Result<()> {
         self.discovery.load(saved)?;
         self.importance.load(net, saved)?;
         let (entries, rated): (u64, bool) = saved.value("guide")?;

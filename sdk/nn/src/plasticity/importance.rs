@@ -1,15 +1,30 @@
-//! Ownership without masks: how much the loss has fallen by way of each parameter.
+//! Ownership without masks: how much the loss has fallen by way of each parameter, or how much what
+//! the network says of a group's samples depends on it (the diagonal of the Fisher information).
 
 use std::collections::BTreeMap;
 
-use perdura_sdk::{Result, StateReader, StateWriter};
+use perdura_sdk::{Result, StateReader, StateWriter, hyper_parameters};
 
 use crate::network::Network;
 use crate::{numbers, state};
 
+hyper_parameters! {
+    /// Who owns a parameter, for networks without masks.
+    pub enum Ownership {
+        /// The group in whose steps the loss fell most by way of it: `|Σ g·Δθ|`.
+        #[default]
+        Path,
+        /// The group whose answers depend on it most: `Σ (∂ log p(y|x)/∂w)²`, the empirical diagonal
+        /// Fisher information, at the end of the group's last experience.
+        Fisher,
+    }
+}
+
 /// `ω_g(w) = |Σ g·Δθ|` over the steps in which group g was learned (the path integral of SI, Zenke
 /// et al. 2017), g the gradient and Δθ the step. Networks are containers here: of the shape of the
-/// trained one, with ω in place of parameters.
+/// trained one, with ω in place of parameters. With the
+/// gradients of single samples in both places of [`add`](Self::add) it holds `Σ g²`, the Fisher
+/// information.
 #[derive(Clone, Debug)]
 pub struct PathImportance<N> {
     groups: BTreeMap<usize, N>,
@@ -31,6 +46,11 @@ impl<N: Network> PathImportance<N> {
             Some(sum) => crate::update::sum(sum, &product),
             None => drop(self.groups.insert(group, product)),
         }
+    }
+
+    /// What a group had becomes what it has in `other`.
+    pub fn replace(&mut self, group: usize, mut other: Self) {
+        self.groups.extend(other.groups.remove_entry(&group));
     }
 
     /// `p_g(w)` in [0, 1]: ω over its largest value in the same tensor, so that layers of every
@@ -111,6 +131,24 @@ mod tests {
         let p = importance.ownership(1).unwrap();
         assert_eq!(p, [vec![0.25, 0.25, 0.0, 1.0], vec![0.0, 0.0]]);
         assert_eq!(importance.groups(), [1]);
+    }
+
+    /// Gradients of single samples in both places: (1, 2) and (3, 0) have squares (10, 4), of which
+    /// the first is largest. What was there before is gone.
+    #[test]
+    fn fisher_by_hand() {
+        let one = of([1.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
+        let two = of([3.0, 0.0, 0.0, 0.0, 0.0, -2.0]);
+        let mut fisher = PathImportance::default();
+        fisher.add(1, &one, &one);
+        fisher.add(1, &two, &two);
+        let mut importance = PathImportance::default();
+        importance.add(0, &one, &one);
+        importance.add(1, &one, &two);
+        importance.replace(1, fisher);
+        let p = importance.ownership(1).unwrap();
+        assert_eq!(p, [vec![1.0, 0.4, 0.0, 0.0], vec![0.0, 1.0]]);
+        assert_eq!(importance.ownership(0).unwrap()[0], [0.25, 1.0, 0.0, 0.0]);
     }
 
     #[test]

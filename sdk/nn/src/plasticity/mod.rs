@@ -6,7 +6,8 @@
 //!
 //! 1. Who owns what: the masks of groups
 //!    ([`GroupMasks::units`](crate::masks::GroupMasks::units), spread over parameters by
-//!    [`Layers::spread`](crate::masks::Layers::spread)), or without masks [`PathImportance`].
+//!    [`Layers::spread`](crate::masks::Layers::spread)), or without masks
+//!    [`PathImportance`], by one of two rules ([`Ownership`]).
 //! 2. [`Speed::of`] turns a similarity into a speed.
 //! 3. [`Pace::rates`] aggregates both to μ; [`Update::scale`](crate::Update::scale) applies it: the
 //!    update is multiplied and not the gradient. With plain gradient descent that is the same.
@@ -21,7 +22,7 @@ mod rates;
 mod speed;
 mod units;
 
-pub use guide::{Guide, GuideOptions};
-pub use importance::PathImportance;
+pub use guide::{Guide, GuideOptions, label_log_probability};
+pub use importance::{Ownership, PathImportance};
 pub use rates::{Claim, Owner, Pace, Plasticity};
 pub use speed::{Speed, SpeedCurve};

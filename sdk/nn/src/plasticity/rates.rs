@@ -4,7 +4,7 @@ use perdura_sdk::hyper_parameters;
 
 use super::speed::Speed;
 use crate::masks::{Layers, Units};
-use crate::net::Net;
+use crate::network::Network;
 use crate::numbers;
 
 hyper_parameters! {
@@ -59,7 +59,12 @@ impl Pace {
     /// # Panics
     /// Where [`Claim::Units`] come without layers, or [`Plasticity::Hat`] meets claims by
     /// parameter: a plugin refuses that when it is made.
-    pub fn rates(&self, net: &Net, layers: Option<&Layers>, owners: &[Owner]) -> Option<Net> {
+    pub fn rates<N: Network>(
+        &self,
+        net: &N,
+        layers: Option<&Layers>,
+        owners: &[Owner],
+    ) -> Option<N> {
         if self.plasticity == Plasticity::None || owners.is_empty() {
             return None;
         }

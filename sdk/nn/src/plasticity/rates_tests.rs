@@ -3,7 +3,7 @@
 use super::*;
 use crate::masks::GroupMasks;
 use crate::plasticity::SpeedCurve;
-use crate::{BackboneConfig, NetShape, Network, Update, distance, losses, state};
+use crate::{BackboneConfig, Net, NetShape, Update, distance, losses, state};
 use perdura_sdk::StateWriter;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -87,7 +87,7 @@ fn a_step_at_one_is_the_gate_of_hat() {
     let speed = Speed { curve: SpeedCurve::Step, tau: 1.0, ..pace(Plasticity::Hat).speed };
     for groups in 1..4usize {
         let group = groups - 1;
-        masks.open(group, &net, 0.0, &mut rng);
+        masks.open(group, net.device(), 0.0, &mut rng);
         masks.own(group, &[(group % 2) as u32]);
         // Soft masks too: at s_max = 400 embeddings near 0 are neither open nor closed.
         let current = groups;
