@@ -2,9 +2,11 @@
 //! variant; what the released code, the blog's reading and the journal extension do otherwise are
 //! options.
 
-use perdura_nn::plasticity::Plasticity;
+use perdura_nn::plasticity::{Ownership, Plasticity, SpeedCurve};
 use perdura_nn::similarity::SimilarityGiven;
 use perdura_sdk::{Error, hyper_parameters, prelude::*};
+
+use crate::masked::MaskSite;
 
 hyper_parameters! {
     /// Hyper-parameters.
@@ -116,6 +118,59 @@ hyper_parameters! {
         /// Batches of an experience after which `unit_roles` compares it with the groups before it;
         /// at least 1.
         pub matrix_window: u64 = 20,
+
+        /// Masks of groups of similar experiences: whose parameters they protect.
+        pub mask_site: MaskSite = MaskSite::None,
+        /// Share of every layer that `mask_site = "split"` masks, ρ; 0 to 1.
+        pub rho: f64 = 0.5,
+        /// Largest scale of the masks' embeddings, s_max; above 0.
+        pub s_max: f64 = 400.0,
+        /// Weight of the masks' sparsity term, λ_c; 0 or more.
+        pub lambda_c: f64 = 0.75,
+        /// Mean of the embeddings that a group begins with: above 0 more units are open.
+        pub mask_mean: f64 = 0.0,
+        /// Learn masks at a scale that rises to s_max; without, they are hard from the start.
+        pub mask_anneal: bool = true,
+        /// Temperature of the group probabilities at test, T_p; 0 gives all to the nearest group.
+        pub temperature: f64 = 0.1,
+        /// Also a view that is told the true group of a test sample, for benchmarks that know it.
+        pub oracle_view: bool = false,
+
+        /// Rates by similarity for what other groups own.
+        pub plasticity: Plasticity = Plasticity::None,
+        /// Part of the rate that the slow network heeds, ω: it goes at `1 − ω + ω·μ`; 0 to 1.
+        pub omega: f64 = 0.5,
+        /// How similarity becomes speed.
+        pub speed: SpeedCurve = SpeedCurve::Geometric,
+        /// Speed at similarity 0, κ_min; 0 to κ_max.
+        pub kappa_min: f64 = 0.1,
+        /// Speed at similarity 1, κ_max; above 0.
+        pub kappa_max: f64 = 1.0,
+        /// Similarity from which `speed = "step"` goes at κ_max; 0 to 1.
+        pub tau_speed: f64 = 0.5,
+        /// Scale rates to a mean of 1.
+        pub budget_neutral: bool = false,
+        /// Who owns a parameter where no masks say so.
+        pub ownership: Ownership = Ownership::Path,
+        /// Which similarities decide the rates: the measured ones, or a control.
+        pub similarity: SimilarityGiven = SimilarityGiven::True,
+        /// Similarity between groups for `similarity = "oracle"`; 0 to 1.
+        pub oracle_across: f64 = 0.2,
+
+        /// Similarity from which an experience joins a group, τ_join; 0 to 1.
+        pub tau_join: f64 = 0.5,
+        /// Most groups; at least 1.
+        pub groups_max: usize = 5,
+        /// Groups given instead of found: that of experience i is `groups[i]`. Empty: found.
+        pub groups: Vec<usize> = vec![],
+        /// Samples of each side that are compared; at least 2.
+        pub probe: usize = 200,
+        /// Batches in the sliding window, where the experience cannot be looked through; at least
+        /// 1.
+        pub window: usize = 10,
+        /// Windows in a row that must agree on a change of group, where boundaries are hidden; at
+        /// least 1.
+        pub confirm: usize = 2,
     }
 }
 
@@ -285,7 +340,8 @@ impl Config {
             let expected = "task_free, or a stream that tells experiences and their classes";
             return Err(Error::config("head", expected, found));
         }
-        self.check_matrix(&ctx.grants)
+        self.check_matrix(&ctx.grants)?;
+        self.check_groups(&ctx.grants)
     }
 
     fn check_ranges(&self) -> Result<()> {

@@ -3,33 +3,44 @@
 //! supervised task.
 //!
 //! `config.rs` holds the hyper-parameters, `nets.rs` the networks and how they meet, `method.rs`
-//! the step in the paper's order, `targets.rs` the losses on old answers, this file the rest of a
-//! learner's life. Uses of the correlation matrix: `switches.rs` their options, `matrix.rs` what is
-//! kept and done in a step, `sweep.rs` how the memory is looked at, `boundaries.rs` when.
+//! the step in the paper's order, `targets.rs` the losses on old answers. What masks and rates of
+//! groups add is in `groups.rs`, `masked.rs`, `guided.rs` (their step), `supervised.rs` (what they
+//! are about) and `views.rs` (answers). Uses of the correlation
+//! matrix: `switches.rs` their options, `matrix.rs` what is kept and done in a step, `sweep.rs` how
+//! the memory is looked at, `boundaries.rs` when. This file is the rest of a learner's life.
 #![deny(unsafe_code)]
 
 mod boundaries;
 mod config;
 mod features;
+mod groups;
+mod guided;
+mod masked;
 mod matrix;
 mod method;
 mod modulator;
 mod nets;
+mod supervised;
 mod sweep;
 mod switches;
 mod targets;
+mod views;
 
 pub use config::*;
+pub use masked::MaskSite;
 pub use method::DualNet;
 
 use perdura_nn::{Mode, Network, copy_out, rows, state};
 use perdura_sdk::rand::RngExt;
 use perdura_sdk::{Error, prelude::*};
 use std::collections::BTreeMap;
+use std::ops::Add;
 
+use crate::groups::{Groups, ORACLE};
 use crate::matrix::Matrix;
 use crate::method::Learned;
 use crate::nets::Nets;
+use crate::targets::Own;
 
 /// Samples that are answered at once outside of training: the activations of a ResNet are large.
 const ROWS_AT_ONCE: usize = 64;
@@ -69,6 +80,16 @@ impl ContinualLearner for DualNet {
             HeadKind::TaskAware => ViewNeeds::TaskLabel,
             HeadKind::TaskFree => ViewNeeds::Nothing,
         };
+        if config.has_groups() {
+            wanted = wanted.uses_memory();
+        }
+        if config.has_masks() {
+            wanted = wanted.scalar("capacity");
+        }
+        if config.oracle_view {
+            let (name, needs) = (ORACLE.into(), ViewNeeds::TrueGroup);
+            wanted = wanted.special_view(View { name, needs, until_opened: false });
+        }
         let views = ["main", "slow"].into_iter().take(1 + usize::from(config.slow_readout));
         for name in views {
             let name = name.into();
@@ -89,25 +110,47 @@ impl ContinualLearner for DualNet {
         let pending = config.accumulates().then(|| nets.phi.clone());
         let (classes, width) = (ctx.classes, ctx.input_width());
         let tasks = BTreeMap::new();
+        let groups = Groups::new(&config, ctx, &nets, &device)?;
         let matrix = Matrix::new(&config, &nets, &device);
         let supervised = 0;
-        Ok(DualNet { config, classes, width, device, nets, pending, supervised, tasks, matrix })
+        Ok(DualNet {
+            config,
+            classes,
+            width,
+            device,
+            nets,
+            pending,
+            supervised,
+            groups,
+            tasks,
+            matrix,
+        })
     }
 
-    fn begin_experience(&mut self, info: &Experience, _: &mut Host<'_>) -> Result<()> {
+    fn begin_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
         self.open_matrix(info)?;
         if self.config.head == HeadKind::TaskAware {
             let untold = || Error::new("a task-aware head needs the classes of every experience");
             let (index, classes) = info.index.zip(info.classes.clone()).ok_or_else(untold)?;
             self.tasks.insert(index, classes);
         }
-        Ok(())
+        self.with_groups(|learner, groups| {
+            groups.guide.begin(info, &learner.nets.plain(&learner.device), host)?;
+            groups.look(learner, &mut info.call.rng("masks"));
+            Ok(())
+        })
     }
 
     fn observe(&mut self, step: &Step<'_>, host: &mut Host<'_>) -> Result<StepReport> {
         let drawn = step.call.rng("labelled").random::<f64>();
         let labelled = drawn < self.config.labelled;
-        let report = report(self.learn(step, labelled)?);
+        let mut report = report(self.learn(step, labelled)?);
+        self.with_groups(|learner, groups| {
+            groups.guide.observe(step, &learner.nets.plain(&learner.device), host)?;
+            groups.look(learner, &mut step.call.rng("masks"));
+            report = groups.tell(std::mem::take(&mut report));
+            Ok(())
+        })?;
         self.probe_matrix(host)?;
         // A batch without labels must not come back from the memory with them.
         match labelled || !self.config.uses_memory() {
@@ -117,7 +160,14 @@ impl ContinualLearner for DualNet {
     }
 
     /// Keeps the answers of the finished experience's samples in the memory.
-    fn end_experience(&mut self, _: &Experience, host: &mut Host<'_>) -> Result<()> {
+    fn end_experience(&mut self, info: &Experience, host: &mut Host<'_>) -> Result<()> {
+        self.with_groups(|learner, groups| {
+            groups.guide.end(info, &learner.nets.plain(&learner.device), host)?;
+            learner.measure_ownership(&mut groups.guide, host)?;
+            groups.look(learner, &mut info.call.rng("masks"));
+            groups.masked.iter_mut().for_each(|masked| masked.lesson.freeze());
+            Ok(())
+        })?;
         self.close_matrix(host)?;
         if !self.config.distils() {
             return Ok(());
@@ -135,7 +185,7 @@ impl ContinualLearner for DualNet {
         while let Some(batch) = finished.next()? {
             slots.extend_from_slice(batch.slots().unwrap_or_default());
             uids.extend_from_slice(batch.uids());
-            answers.extend(self.old_answers(batch.inputs())?);
+            answers.extend(self.old_answers(&batch)?);
         }
         match slots.is_empty() {
             true => Ok(()),
@@ -143,22 +193,31 @@ impl ContinualLearner for DualNet {
         }
     }
 
+    fn end_of_stream(&mut self, call: &Call, _: &mut Host<'_>) -> Result<()> {
+        self.groups.iter_mut().for_each(|groups| groups.guide.finish(call));
+        Ok(())
+    }
+
     fn predict(&mut self, query: &Query<'_>, logits: &mut Logits<'_>) -> Result<()> {
         let inputs = query.inputs.chunks(ROWS_AT_ONCE * self.width);
         let outputs = logits.as_mut_slice().chunks_mut(ROWS_AT_ONCE * self.classes);
         for (number, (inputs, out)) in inputs.zip(outputs).enumerate() {
-            let x = rows(&[inputs], self.width, &self.device);
+            let (first, count) = (number * ROWS_AT_ONCE, inputs.len() / self.width);
+            let own = match query.task_labels {
+                Some(tasks) => self.own_of(&tasks[first..][..count]),
+                None => Own::all(count, self.classes),
+            };
             let answer = match (query.view, &self.nets.readout) {
-                ("main", _) => self.nets.forward(x),
+                ("main", _) => self.answer_rows(query, first, inputs, &own)?,
+                (ORACLE, _) if self.config.oracle_view => {
+                    self.answer_rows(query, first, inputs, &own)?
+                }
                 ("slow", Some(readout)) => {
-                    readout.forward(self.nets.clone().slow_features(x, Mode::Eval)?)
+                    let x = rows(&[inputs], self.width, &self.device);
+                    let features = self.nets.clone().slow_features(x, Mode::Eval)?;
+                    own.restrict(readout.forward(features))
                 }
                 (other, _) => return Err(Error::new(format!("no view is called `{other}`"))),
-            };
-            let first = number * ROWS_AT_ONCE;
-            let answer = match query.task_labels {
-                Some(tasks) => self.own_of(&tasks[first..][..answer.dims()[0]]).restrict(answer),
-                None => answer,
             };
             copy_out(answer, out);
         }
@@ -169,9 +228,10 @@ impl ContinualLearner for DualNet {
         let pending = self.pending.as_ref().map_or(0, Network::bytes);
         let resources = Resources::new().with("parameters", self.nets.bytes());
         let resources = resources.with("optimizer", pending);
-        match &self.matrix {
+        let matrix = self.matrix.as_ref().map(Matrix::bytes);
+        match matrix.into_iter().chain(self.groups.as_ref().map(Groups::bytes)).reduce(Add::add) {
             None => resources,
-            Some(matrix) => resources.with("other", matrix.bytes()),
+            Some(bytes) => resources.with("other", bytes),
         }
     }
 
@@ -182,10 +242,10 @@ impl ContinualLearner for DualNet {
         if let Some(matrix) = &self.matrix {
             matrix.save(out)?;
         }
-        match &self.pending {
-            Some(pending) => state::save(pending, "pending.", out),
-            None => Ok(()),
+        if let Some(pending) = &self.pending {
+            state::save(pending, "pending.", out)?;
         }
+        self.groups.as_ref().map_or(Ok(()), |groups| groups.save(out))
     }
 
     fn load(&mut self, saved: &mut StateReader) -> Result<()> {
@@ -195,10 +255,20 @@ impl ContinualLearner for DualNet {
         if let Some(matrix) = &mut self.matrix {
             matrix.load(saved)?;
         }
-        match &mut self.pending {
-            Some(pending) => state::load(pending, "pending.", saved),
-            None => Ok(()),
+        if let Some(pending) = &mut self.pending {
+            state::load(pending, "pending.", saved)?;
         }
+        self.with_groups(|learner, groups| groups.load(learner, saved))
+    }
+}
+
+impl DualNet {
+    /// Runs what needs the networks and the groups beside each other, where there are groups.
+    fn with_groups(&mut self, run: impl FnOnce(&DualNet, &mut Groups) -> Result<()>) -> Result<()> {
+        let Some(mut groups) = self.groups.take() else { return Ok(()) };
+        let done = run(self, &mut groups);
+        self.groups = Some(groups);
+        done
     }
 }
 

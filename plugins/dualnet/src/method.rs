@@ -7,6 +7,8 @@ use perdura_sdk::{Error, Result, Rng, Rows, Step};
 use std::collections::BTreeMap;
 
 use crate::config::{Config, HeadKind, Quirks, SlowSchedule};
+use crate::groups::Groups;
+use crate::guided::Lesson;
 use crate::matrix::Matrix;
 use crate::nets::{Dropout, Nets, Phi};
 use crate::targets::Own;
@@ -23,6 +25,8 @@ pub struct DualNet {
     pub(crate) pending: Option<Phi>,
     /// Supervised steps so far, those left out for want of labels included.
     pub(crate) supervised: u64,
+    /// Groups of similar experiences; `None` for the plain method.
+    pub(crate) groups: Option<Groups>,
     /// Classes of each experience, as far as a task-aware head has been told.
     pub(crate) tasks: BTreeMap<u32, Vec<u32>>,
     /// Where the correlation matrix is used.
@@ -69,6 +73,7 @@ impl DualNet {
     /// for a batch whose labels are not to be used.
     pub(crate) fn learn(&mut self, step: &Step<'_>, labelled: bool) -> Result<Learned> {
         let mut learned = Learned::default();
+        self.attend(step)?;
         let mut ssl = self.self_supervision(step)?.into_iter();
         if self.config.slow_schedule == SlowSchedule::Lookahead && ssl.len() > 0 {
             let before = self.nets.phi.slow.clone();
@@ -115,6 +120,7 @@ impl DualNet {
                 self.ssl_step(views.next(), learned)?;
             }
             look_ahead(&mut self.nets.phi, &before, self.config.beta);
+            self.hold_closed(&before);
         }
         Ok(())
     }
@@ -125,6 +131,7 @@ impl DualNet {
         let Config { lambda_bt, eps_std, lr_ssl, ssl_weight, .. } = self.config;
         let mut tracked = self.nets.clone();
         tracked.phi = self.nets.phi.tracked();
+        tracked.masks = self.self_supervised_masks();
         let [z_a, z_b] = tracked.project(views)?;
         let correlation = barlow::cross_correlation(z_a, z_b, eps_std)?;
         let loss = barlow::barlow_twins(correlation.clone(), lambda_bt);
@@ -132,7 +139,7 @@ impl DualNet {
         let loss = self.with_relation(loss, correlation, learned);
         let mut gradients = loss.backward();
         self.guard(&tracked, &mut gradients);
-        self.nets.phi.descend(tracked.phi, gradients, lr_ssl * ssl_weight);
+        self.step_self_supervised(tracked.phi, gradients, lr_ssl * ssl_weight);
         Ok(())
     }
 
@@ -168,14 +175,17 @@ impl DualNet {
         learned: &mut Learned,
     ) -> Result<()> {
         let replay = replay.filter(|rows| !rows.is_empty());
-        let mut tracked = self.nets.tracked();
         let slow_learns = self.config.sup_updates_slow
             && (self.config.slow_schedule == SlowSchedule::Lookahead
                 || self.config.accumulates()
                 || due);
-        if !slow_learns {
-            tracked.phi = self.nets.phi.clone();
+        if let Some(mut groups) = self.groups.take() {
+            let lesson = Lesson { current, replay, slow_learns };
+            let done = self.guided_step(&mut groups, &lesson, rng, learned);
+            self.groups = Some(groups);
+            return done;
         }
+        let mut tracked = self.tracked_for(slow_learns);
         let mut dropout = Dropout { p: self.config.interaction_dropout, rng };
         let batches = [Some(current), replay];
         let answers = self.answers(&mut tracked, batches, &mut dropout)?;
@@ -200,7 +210,7 @@ impl DualNet {
 
     /// Restricted logits of the current and the replayed batch. Two passes where batches are
     /// normalised, as in the authors' code; else one pass over both.
-    fn answers(
+    pub(crate) fn answers(
         &self,
         tracked: &mut Nets,
         batches: [Option<&Rows<'_>>; 2],
@@ -225,7 +235,7 @@ impl DualNet {
         }
     }
 
-    fn supervised_loss(
+    pub(crate) fn supervised_loss(
         &self,
         current: &Rows<'_>,
         replay: Option<&Rows<'_>>,
@@ -236,16 +246,28 @@ impl DualNet {
         let mut loss = losses::cross_entropy(answer, self.labels(&[current]));
         learned.loss_ce.add(scalar(&loss));
         if let (Some(replay), Some(answer_m)) = (replay, answer_m) {
-            let repeated = losses::cross_entropy(answer_m.clone(), self.labels(&[replay]));
-            learned.loss_ce_replay.add(scalar(&repeated));
+            let (repeated, kd) = self.replay_terms(replay, answer_m, learned)?;
             loss = loss + repeated;
-            if let Some(kd) = self.distillation(replay, answer_m)? {
-                learned.loss_kd.add(scalar(&kd));
+            if let Some(kd) = kd {
                 loss = loss + kd.mul_scalar(self.config.lambda_tr);
             }
         }
         learned.loss.add(scalar(&loss));
         Ok(loss)
+    }
+
+    /// `CE(X_m, Y_m)` and, where there are old answers, `KD(X_m)` before λ_tr.
+    pub(crate) fn replay_terms(
+        &self,
+        replay: &Rows<'_>,
+        answer: Tensor<2>,
+        learned: &mut Learned,
+    ) -> Result<(Tensor<1>, Option<Tensor<1>>)> {
+        let repeated = losses::cross_entropy(answer.clone(), self.labels(&[replay]));
+        learned.loss_ce_replay.add(scalar(&repeated));
+        let kd = self.distillation(replay, answer)?;
+        kd.iter().for_each(|kd| learned.loss_kd.add(scalar(kd)));
+        Ok((repeated, kd))
     }
 
     /// Distance of the replayed samples' answers to those at the end of their experience.
@@ -263,7 +285,7 @@ impl DualNet {
     }
 
     /// Cross-entropy of the read-out on the slow network, which it does not teach.
-    fn readout_loss(
+    pub(crate) fn readout_loss(
         &self,
         tracked: &mut Nets,
         batches: [Option<&Rows<'_>>; 2],
@@ -283,7 +305,7 @@ impl DualNet {
     }
 
     /// The classes that count for each sample.
-    fn own(&self, batches: &[&Rows<'_>]) -> Result<Own> {
+    pub(crate) fn own(&self, batches: &[&Rows<'_>]) -> Result<Own> {
         let mut own = self.own_of_batch(batches[0])?;
         for batch in &batches[1..] {
             own = own.then(self.own_of_batch(batch)?);
@@ -306,13 +328,16 @@ impl DualNet {
 
     /// Logits `[n, C]` of samples whose old answers are to be kept, in row-major memory. Quirk Q2:
     /// the released code takes them in training mode.
-    pub(crate) fn old_answers(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
-        let x = rows(&[inputs], self.width, &self.device);
+    pub(crate) fn old_answers(&mut self, batch: &Rows<'_>) -> Result<Vec<f32>> {
+        let x = rows(&[batch.inputs()], self.width, &self.device);
+        let mut nets = self.nets_for(batch);
         let logits = match self.config.quirks {
-            Quirks::Fixed => self.nets.forward(x),
+            Quirks::Fixed => nets.forward(x),
             Quirks::ReleasedCode => {
-                let features = self.nets.features(x, Mode::Train, None)?;
-                self.nets.head.forward(features)
+                let features = nets.features(x, Mode::Train, None)?;
+                let logits = nets.head.forward(features);
+                self.nets = Nets { masks: None, ..nets };
+                logits
             }
         };
         let [n, classes] = logits.dims();

@@ -5,12 +5,14 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use perdura_nn::{
-    Backbone, BackboneConfig, BatchNorm, Device, Linear, Listing, Mode, Network, Precision, images,
+    Backbone, BackboneConfig, BatchNorm, Device, Linear, Listing, Mode, Net, Network, Precision,
+    images,
 };
 use perdura_sdk::{Context, Result, Rng};
 
 use crate::config::{BackboneKind, Config, Roles};
 use crate::features::Features;
+use crate::masked::StageMasks;
 use crate::modulator::Modulator;
 
 /// One of the two networks.
@@ -37,6 +39,8 @@ pub struct Nets {
     pub head: Linear,
     /// A head on the slow network alone.
     pub readout: Option<Linear>,
+    /// Masks of the rows that are about to pass, where groups have some.
+    pub(crate) masks: Option<StageMasks>,
 }
 
 /// Drops channels of fused layers.
@@ -79,12 +83,29 @@ impl Nets {
             (Roles::Blog, Some(modulator)) => (modulator, Some(backbone)),
             (_, modulator) => (backbone, modulator),
         };
-        Ok(Nets { phi: Phi { slow, projector }, fast, head, readout })
+        Ok(Nets { phi: Phi { slow, projector }, fast, head, readout, masks: None })
     }
 
     /// The backbone computes in these numbers from now on; the other networks stay f32.
     pub fn compute_in(&mut self, precision: Precision) -> Result<()> {
         self.parts().0.compute_in(precision)
+    }
+
+    /// Networks of units from their parts, for tests.
+    #[cfg(test)]
+    pub fn of_parts(slow: Part, fast: Option<Part>, head: Linear, device: &Device) -> Nets {
+        let mut rng = <perdura_sdk::Rng as perdura_sdk::rand::SeedableRng>::seed_from_u64(0);
+        let projector = Projector::new(head.inputs(), 7, &mut rng, device);
+        Nets { phi: Phi { slow, projector }, fast, head, readout: None, masks: None }
+    }
+
+    /// The backbone with the head, as a network of the usual kind: what similarity is measured on.
+    pub fn plain(&self, device: &Device) -> Net {
+        let backbone = match (&self.phi.slow, &self.fast) {
+            (Part::Backbone(backbone), _) | (_, Some(Part::Backbone(backbone))) => backbone,
+            _ => unreachable!("one of the two networks is the backbone"),
+        };
+        Net::of_parts(backbone.clone(), self.head.clone(), device)
     }
 
     fn parts(&mut self) -> (&mut Backbone, Option<&mut Modulator>) {
@@ -103,12 +124,14 @@ impl Nets {
         mode: Mode,
         dropout: Option<&mut Dropout<'_>>,
     ) -> Result<Tensor<2>> {
+        let masks = self.masks.clone();
         let (backbone, modulator) = self.parts();
-        let stages = stages(backbone, x.clone(), mode)?;
+        let stages = stages(backbone, x.clone(), mode, masks.as_ref())?;
         match modulator {
             None => Ok(last(stages).pooled()),
             Some(modulator) => {
-                Ok(fuse(stages, modulator, input(backbone, x), mode, dropout)?.pooled())
+                let input = input(backbone, x);
+                Ok(fuse(stages, modulator, input, mode, (dropout, masks.as_ref()))?.pooled())
             }
         }
     }
@@ -124,7 +147,9 @@ impl Nets {
     /// network.
     pub fn slow_features(&mut self, x: Tensor<2>, mode: Mode) -> Result<Tensor<2>> {
         match (&mut self.phi.slow, self.fast.as_mut()) {
-            (Part::Backbone(backbone), _) => Ok(last(stages(backbone, x, mode)?).pooled()),
+            (Part::Backbone(backbone), _) => {
+                Ok(last(stages(backbone, x, mode, self.masks.as_ref())?).pooled())
+            }
             (Part::Modulator(modulator), Some(Part::Backbone(backbone))) => {
                 let mut m = input(backbone, x);
                 for l in 0..modulator.layers() {
@@ -169,11 +194,12 @@ impl Nets {
     /// `pool(h'_L)` with h_l held fixed: the slow modulator learns alone, and not even the running
     /// statistics of the backbone move.
     fn projected_features(&mut self, x: Tensor<2>) -> Result<Tensor<2>> {
+        let masks = self.masks.as_ref();
         let features = match (&mut self.phi.slow, &self.fast) {
-            (Part::Backbone(backbone), _) => last(stages(backbone, x, Mode::Train)?),
+            (Part::Backbone(backbone), _) => last(stages(backbone, x, Mode::Train, masks)?),
             (Part::Modulator(modulator), Some(Part::Backbone(backbone))) => {
-                let given = stages(&mut backbone.clone(), x.clone(), Mode::Train)?;
-                fuse(given, modulator, input(backbone, x), Mode::Train, None)?
+                let given = stages(&mut backbone.clone(), x.clone(), Mode::Train, masks)?;
+                fuse(given, modulator, input(backbone, x), Mode::Train, (None, masks))?
             }
             _ => unreachable!("one of the two networks is the backbone"),
         };
@@ -187,10 +213,21 @@ impl Nets {
     }
 }
 
-/// h_1 … h_L, not pooled.
-fn stages(backbone: &mut Backbone, x: Tensor<2>, mode: Mode) -> Result<Vec<Features>> {
+/// h_1 … h_L, not pooled, under masks that act within the backbone.
+fn stages(
+    backbone: &mut Backbone,
+    x: Tensor<2>,
+    mode: Mode,
+    masks: Option<&StageMasks>,
+) -> Result<Vec<Features>> {
     Ok(match backbone {
-        Backbone::Mlp(mlp) => mlp.stages(x).into_iter().map(Features::Units).collect(),
+        Backbone::Mlp(mlp) => {
+            let masked = |l, h| match masks {
+                Some(masks) => masks.within(l, h),
+                None => h,
+            };
+            mlp.stages_with(x, masked).into_iter().map(Features::Units).collect()
+        }
         Backbone::ResNet18 { network, image } => {
             network.stages(images(x, *image), mode)?.map(Features::Maps).into()
         }
@@ -211,12 +248,15 @@ fn fuse(
     modulator: &mut Modulator,
     input: Features,
     mode: Mode,
-    mut dropout: Option<&mut Dropout<'_>>,
+    (mut dropout, masks): (Option<&mut Dropout<'_>>, Option<&StageMasks>),
 ) -> Result<Features> {
     let mut fused = input;
     for (l, h) in stages.into_iter().enumerate() {
         let m = modulator.layer(l, fused, mode)?;
         fused = h.times(m);
+        if let Some(masks) = masks {
+            fused = masks.fused(l, fused);
+        }
         if let Some(Dropout { p, rng }) = dropout.as_deref_mut()
             && *p > 0.0
         {

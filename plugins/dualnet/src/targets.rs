@@ -41,6 +41,12 @@ impl Own {
         Own { samples: experiences.len(), classes, mask: Some(mask) }
     }
 
+    /// One sample of them.
+    pub fn row(&self, row: usize) -> Own {
+        let own = |mask: &Vec<f32>| mask[row * self.classes..][..self.classes].to_vec();
+        Own { samples: 1, classes: self.classes, mask: self.mask.as_ref().map(own) }
+    }
+
     /// Both, one after the other.
     pub fn then(self, next: Own) -> Own {
         let samples = self.samples + next.samples;

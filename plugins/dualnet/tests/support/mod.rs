@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test file uses a part of it
 
+pub mod groups;
 pub mod memory;
 
 use perdura_dualnet::{Config, DualNet};
