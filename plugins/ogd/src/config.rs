@@ -1,5 +1,6 @@
 //! Hyper-parameters of OGD; the defaults are those of its public experiments.
 
+pub use perdura_nn::orthogonal::BasisKind;
 use perdura_nn::{BackboneConfig, BackboneKind};
 use perdura_sdk::{Context, Error, hyper_parameters, prelude::Result};
 
@@ -55,17 +56,6 @@ hyper_parameters! {
         Segments,
         /// At θ_W, and the differences θ_W − θ_P, θ_W − θ_S and θ_P − θ_S are directions too.
         Chords,
-    }
-}
-
-hyper_parameters! {
-    /// What one basis is about.
-    pub enum BasisKind {
-        /// All parameters as one vector (the paper).
-        #[default]
-        Network,
-        /// The rows of each layer's matrix: small enough for convolutional networks, and stricter.
-        Layers,
     }
 }
 

@@ -3,29 +3,24 @@
 //! order. Beyond the paper, gradients can be taken at several points between fast and slow averages
 //! of the network.
 //!
-//! `config.rs` holds the hyper-parameters, `method.rs` the method in the paper's order,
-//! `protected.rs` and `basis.rs` the projection, `anchors.rs` the points, this file the rest of a
-//! learner's life.
+//! `config.rs` holds the hyper-parameters, `method.rs` the method in the paper's order, `anchors.rs`
+//! the points, this file the rest of a learner's life. The projection is `perdura_nn::orthogonal`.
 #![deny(unsafe_code)]
 
 mod anchors;
-mod basis;
 mod config;
 mod heads;
 mod method;
-mod protected;
 
-pub use basis::{Basis, Bounds};
 pub use config::*;
 pub use method::Ogd;
 
+use perdura_nn::orthogonal::{Bounds, Protected, Samples};
 use perdura_nn::{Net, Network, copy_out, state};
 use perdura_sdk::{Error, Position, prelude::*, serde_json};
 
 use crate::anchors::Averages;
 use crate::heads::Heads;
-use crate::method::Samples;
-use crate::protected::Protected;
 
 /// Samples that are answered at once where heads are task-aware.
 const ROWS_AT_ONCE: usize = 64;
@@ -72,9 +67,9 @@ impl ContinualLearner for Ogd {
         let network = Net::of(ctx, &config.backbone())?;
         let averages = config.averages().then(|| Averages::new(&network));
         let bounds = Bounds { capacity: config.capacity, tau_rank: config.tau_rank as f32 };
-        let free = (config.head == HeadKind::TaskAware).then_some("head.");
-        let device = network.device().clone();
-        let protected = Protected::new(&network, config.basis, bounds, (free, &device));
+        // Heads of their own stay out of each other's way already.
+        let taken = |name: &str| config.head == HeadKind::TaskFree || !name.starts_with("head.");
+        let protected = Protected::new(&network, config.basis, bounds, taken);
         Ok(Ogd { config, network, averages, protected, heads: Heads::default(), steps: 0 })
     }
 
@@ -110,18 +105,7 @@ impl ContinualLearner for Ogd {
 
     /// Gradients of n samples of the experience, drawn at random.
     fn end_experience(&mut self, _: &Experience, host: &mut Host<'_>) -> Result<()> {
-        let mut batches = host.iterate(&Iterate {
-            source: Source::Current,
-            filter: Filter::All,
-            profile: Profile::None,
-            batch: self.config.samples,
-            epochs: 1,
-            shuffled: true,
-            columns: Vec::new(),
-        })?;
-        let samples = batches.next()?.map(|rows| Samples::of(&rows));
-        let samples =
-            samples.ok_or_else(|| Error::new("the experience that ends has no samples"))?;
+        let samples = Samples::of_finished(host, self.config.samples)?;
         let admitted = self.protect(&samples)?;
         let (taken, held) = (samples.labels.len(), self.protected.directions());
         let data = serde_json::json!({ "taken": taken, "admitted": admitted, "held": held });
@@ -182,10 +166,8 @@ impl ContinualLearner for Ogd {
 impl Ogd {
     /// Measured on samples of earlier experiences in the memory; none in the first one.
     fn coverage(&mut self, host: &mut Host<'_>) -> Result<Option<f64>> {
-        let past = Request::memory("coverage", self.config.coverage).filter(Filter::Past);
-        let drawn = host.draw(&past.profile(Profile::None))?;
-        let samples = drawn.first().map(Samples::of);
-        Ok(samples.and_then(|samples| self.coverage_of(&samples)))
+        let samples = Samples::of_past(host, self.config.coverage)?;
+        Ok(self.coverage_of(&samples))
     }
 }
 

@@ -2,15 +2,14 @@
 //! is taken in when it ends. Symbols are the paper's: θ are the parameters of the trained network,
 //! f_y(x; θ) the logit of a sample's true class, Q the basis of what is protected.
 
-use burn::tensor::{Tensor, s};
+use burn::tensor::Tensor;
+use perdura_nn::orthogonal::{Points, Protected, Samples, norm};
 use perdura_nn::{Net, Network, losses, numbers};
 use perdura_sdk::{Error, Result, prelude::*};
 
-use crate::anchors::{Averages, POINTS};
-use crate::basis::norm;
+use crate::anchors::Averages;
 use crate::config::{Anchors, Config, HeadKind};
 use crate::heads::Heads;
-use crate::protected::Protected;
 
 /// The learner.
 pub struct Ogd {
@@ -29,24 +28,6 @@ pub(crate) struct Learned {
     pub loss: f64,
     /// `‖g̃‖ / ‖g‖`.
     pub kept: f64,
-}
-
-/// Samples whose gradients count, copied out of the host's answer.
-pub(crate) struct Samples {
-    pub inputs: Vec<f32>,
-    pub labels: Vec<u32>,
-}
-
-impl Samples {
-    pub fn of(rows: &Rows<'_>) -> Samples {
-        Samples { inputs: rows.inputs().to_vec(), labels: rows.labels().to_vec() }
-    }
-
-    /// Input and label of each.
-    fn iter(&self) -> impl Iterator<Item = (&[f32], u32)> {
-        let width = self.inputs.len() / self.labels.len().max(1);
-        self.inputs.chunks(width.max(1)).zip(self.labels.iter().copied())
-    }
 }
 
 impl Ogd {
@@ -84,46 +65,28 @@ impl Ogd {
     /// At the end of an experience: `∇_θ f_y(x)` of n of its samples joins the basis, at θ_W or
     /// at the points between the averages; then the chords.
     pub(crate) fn protect(&mut self, samples: &Samples) -> Result<usize> {
-        let points = match (&self.averages, self.config.anchors) {
-            (Some(averages), Anchors::Segments) => Vec::from(averages.points(&self.network)),
-            _ => vec![self.network.clone()],
-        };
-        assert!(points.len() == 1 || points.len() == POINTS, "a fifth each, or all at θ_W");
-        self.protected.open_part();
-        let mut admitted = 0;
-        for (number, (input, label)) in samples.iter().enumerate() {
-            let point = &points[number % points.len()];
-            admitted += self.protected.admit(&label_gradient(point, input, label))?;
-        }
-        if let (Some(averages), Anchors::Chords) = (&self.averages, self.config.anchors) {
-            for chord in averages.chords(&self.network) {
-                admitted += self.protected.admit(&chord)?;
+        let working = &self.network;
+        let at = match (&self.averages, self.config.anchors) {
+            (Some(Averages { stable, plastic }), Anchors::Segments) => {
+                Points::segments([stable, plastic, working])
             }
-        }
-        self.protected.close_part();
-        Ok(admitted)
+            (Some(Averages { stable, plastic }), Anchors::Chords) => {
+                Points::chords([stable, plastic, working])
+            }
+            _ => Points::one(working),
+        };
+        self.protected.take_in(samples, &at, answer)
     }
 
-    /// The mean of `‖Qᵀ∇f_y(x; θ)‖ / ‖∇f_y(x; θ)‖` over samples of earlier experiences: how much of
-    /// what they depend on now is protected. `None` without samples.
+    /// How much of what samples of earlier experiences depend on now is protected.
     pub(crate) fn coverage_of(&mut self, samples: &Samples) -> Option<f64> {
-        let (mut sum, mut count) = (0.0, 0);
-        for (input, label) in samples.iter() {
-            let gradient = label_gradient(&self.network, input, label);
-            if let Some(share) = self.protected.coverage(&gradient) {
-                (sum, count) = (sum + share, count + 1);
-            }
-        }
-        (count > 0).then(|| sum / f64::from(count))
+        self.protected.coverage_over(&self.network, samples, answer)
     }
 }
 
-/// `∇_θ f_y(x; θ)`, `[parameter_count]`: of the logit of the label, as in a test.
-pub(crate) fn label_gradient(network: &Net, input: &[f32], label: u32) -> Vec<f32> {
-    let tracked = network.tracked();
-    let logits: Tensor<2> = tracked.forward(network.rows(&[input]));
-    let logit = logits.slice(s![0..1, label as usize..label as usize + 1]).sum();
-    numbers::gradient(&tracked, logit.backward())
+/// Logits `[1, C]` as in a test.
+pub(crate) fn answer(network: &Net, input: &[f32]) -> Tensor<2> {
+    network.forward(network.rows(&[input]))
 }
 
 #[cfg(test)]

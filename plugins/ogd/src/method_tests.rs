@@ -1,7 +1,7 @@
 //! The tests of algorithm specification 3.5, on a small network, through the messages of a host.
 
 use super::*;
-use crate::config::BasisKind;
+use perdura_nn::orthogonal::{BasisKind, Bounds, label_gradient};
 use perdura_sdk::testing::{Driver, Samples as Script, Setting};
 use perdura_sdk::{Grants, Position, StateReader};
 
@@ -74,8 +74,8 @@ fn learner(config: Config) -> Ogd {
     let mut rng = perdura_sdk::rand::rngs::StdRng::seed_from_u64(5);
     let network = Net::new(&shape, &mut rng, &device).unwrap();
     let tau_rank = config.tau_rank as f32;
-    let bounds = crate::basis::Bounds { capacity: config.capacity, tau_rank };
-    let protected = Protected::new(&network, config.basis, bounds, (None, &device));
+    let bounds = Bounds { capacity: config.capacity, tau_rank };
+    let protected = Protected::new(&network, config.basis, bounds, |_| true);
     let averages = config.averages().then(|| Averages::new(&network));
     Ogd { config, network, averages, protected, heads: Heads::default(), steps: 0 }
 }
@@ -190,7 +190,7 @@ fn nothing_is_left_along_the_basis() {
     for basis in [BasisKind::Network, BasisKind::Layers] {
         let mut learner = learner(Config { basis, ..config() });
         learner.protect(&owned(&samples(10, 0, 1))).unwrap();
-        let gradient = label_gradient(&learner.network, &samples(1, 1, 7).views[0], 2);
+        let gradient = label_gradient(&learner.network, (&samples(1, 1, 7).views[0], 2), answer);
         let mut once = gradient.clone();
         learner.protected.project(&mut once);
         let mut twice = once.clone();

@@ -80,6 +80,7 @@ mod mlp;
 mod net;
 mod network;
 pub mod numbers;
+pub mod orthogonal;
 pub mod plasticity;
 mod resnet18;
 pub mod similarity;

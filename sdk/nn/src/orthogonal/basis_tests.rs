@@ -112,7 +112,7 @@ fn matrices_are_projected_as_their_rows_are() {
         (0..rows * width).map(entry).collect()
     };
     assert_eq!(basis.admit(&low_rank), 2, "it has rank 2");
-    let device = perdura_nn::device("flex", 0).unwrap();
+    let device = crate::device("flex", 0).unwrap();
     let mut project = |values: &[f32]| {
         let matrix = Tensor::from_data(TensorData::new(values.to_vec(), [rows, width]), &device);
         basis.remove_rows(matrix, &device).into_data().try_to_vec::<f32>().unwrap()

@@ -1,9 +1,9 @@
 //! What a step costs with a full basis, next to one with none: 200 directions of an MLP of 100 and
 //! 100 on MNIST are 72 MB that every step reads once.
 //!
-//! `RAYON_NUM_THREADS=1 cargo bench -p perdura-ogd`
+//! `RAYON_NUM_THREADS=1 cargo bench -p perdura-nn --bench projection`
 
-use perdura_ogd::{Basis, Bounds};
+use perdura_nn::orthogonal::{Basis, Bounds};
 use std::time::Instant;
 
 /// Parameters of 784-100-100-10.

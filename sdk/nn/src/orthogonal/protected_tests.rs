@@ -1,7 +1,8 @@
 //! Which parameters are protected, and what a damaged state says.
 
 use super::*;
-use perdura_nn::{BackboneConfig, BackboneKind, Net, NetShape};
+use crate::orthogonal::label_gradient;
+use crate::{BackboneConfig, BackboneKind, Net, NetShape};
 use perdura_sdk::rand::{SeedableRng, rngs::StdRng};
 
 const BOUNDS: Bounds = Bounds { capacity: 50, tau_rank: 0.1 };
@@ -9,14 +10,20 @@ const BOUNDS: Bounds = Bounds { capacity: 50, tau_rank: 0.1 };
 fn net(kind: BackboneKind, input: &[usize]) -> Net {
     let backbone = BackboneConfig { kind, hidden: vec![5], width: 2 };
     let shape = NetShape { backbone, input: input.to_vec(), classes: 3 };
-    let device = perdura_nn::device("flex", 0).unwrap();
+    let device = crate::device("flex", 0).unwrap();
     Net::new(&shape, &mut StdRng::seed_from_u64(1), &device).unwrap()
 }
 
 fn protected(net: &Net, kind: BasisKind, free: Option<&str>) -> Protected {
-    let mut protected = Protected::new(net, kind, BOUNDS, (free, net.device()));
+    let taken = |name: &str| free.is_none_or(|free| !name.starts_with(free));
+    let mut protected = Protected::new(net, kind, BOUNDS, taken);
     protected.open_part();
     protected
+}
+
+/// `∇_θ f_y(x; θ)`, of a label's logit.
+fn gradient_of(net: &Net, input: &[f32], label: u32) -> Vec<f32> {
+    label_gradient(net, (input, label), |net, x| net.forward(net.rows(&[x])))
 }
 
 /// 6 inputs, 5 units, 3 classes: 35 numbers of the trunk, then 18 of the head, which stay.
@@ -36,13 +43,42 @@ fn a_free_head_is_left_alone() {
     }
 }
 
+/// A free parameter in the middle: 30 weights before it, 18 numbers of the head after it are one
+/// basis, in which what was taken in is known, whatever lies between.
+#[test]
+fn what_is_free_may_lie_in_the_middle() {
+    let net = net(BackboneKind::Mlp, &[6]);
+    let mut protected = Protected::new(&net, BasisKind::Network, BOUNDS, |name| name != "fc1.bias");
+    assert_eq!(protected.pieces[0].ranges, [0..30, 35..53]);
+    assert_eq!(protected.pieces[0].basis.width(), 48);
+    protected.open_part();
+    let gradient: Vec<f32> = (0..53).map(|i| i as f32 - 20.0).collect();
+    assert_eq!(protected.admit(&gradient).unwrap(), 1);
+    let mut left = gradient.clone();
+    left[32] = 900.0;
+    protected.project(&mut left);
+    assert_eq!(left[30..35], [10.0, 11.0, 900.0, 13.0, 14.0]);
+    assert!(norm(&left[..30]) + norm(&left[35..]) < 1e-4 * norm(&gradient));
+    assert!((protected.coverage(&gradient).unwrap() - 1.0).abs() < 1e-5);
+    // Across the gap: of (1 at number 0, 1 at number 52) what lies along the direction goes.
+    let mut two = vec![0.0; 53];
+    (two[0], two[52]) = (1.0, 1.0);
+    protected.project(&mut two);
+    let square = norm(&gradient[..30]).powi(2) + norm(&gradient[35..]).powi(2);
+    let share = (f64::from(gradient[0] + gradient[52]) / square) as f32;
+    for at in (0..30).chain(35..53) {
+        let was = f32::from(u8::from(at == 0 || at == 52));
+        assert!((two[at] - (was - share * gradient[at])).abs() < 1e-5, "{at}: {}", two[at]);
+    }
+}
+
 /// The gradient of a linear layer for one sample is an input times an output error: one direction
 /// for each matrix and each bias.
 #[test]
 fn layers_of_an_mlp_have_one_direction_each_for_a_sample() {
     let net = net(BackboneKind::Mlp, &[6]);
     let mut protected = protected(&net, BasisKind::Layers, None);
-    let gradient = crate::method::label_gradient(&net, &[0.1, 0.7, 0.2, 0.9, 0.0, 0.4], 1);
+    let gradient = gradient_of(&net, &[0.1, 0.7, 0.2, 0.9, 0.0, 0.4], 1);
     assert_eq!(protected.admit(&gradient).unwrap(), 4);
     let names: Vec<&str> = protected.pieces.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["fc1.weight", "fc1.bias", "head.weight", "head.bias"]);
@@ -61,7 +97,7 @@ fn a_convolutional_network_has_small_bases() {
     let mut protected = protected(&net, BasisKind::Layers, None);
     let gradient = |salt: usize| {
         let image: Vec<f32> = (0..64).map(|i| ((i * 37 + salt) % 11) as f32 / 11.0).collect();
-        crate::method::label_gradient(&net, &image, salt as u32)
+        gradient_of(&net, &image, salt as u32)
     };
     let gradients = [0, 1, 2].map(gradient);
     protected.admit(&gradients[0]).unwrap();

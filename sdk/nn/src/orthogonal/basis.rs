@@ -4,7 +4,8 @@
 //! numbers: networks are `protected.rs`'s subject.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use perdura_nn::eigen::leading_eigenvectors;
+
+use crate::eigen::leading_eigenvectors;
 
 /// Rounds of power iteration for the leading direction of a matrix; a gradient of one sample has a
 /// single one in a linear layer, where one round is enough.

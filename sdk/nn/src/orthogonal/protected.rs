@@ -2,12 +2,23 @@
 //! for each layer.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use perdura_nn::{Network, numbers};
-use perdura_sdk::{Error, Result, StateReader, StateWriter};
+use perdura_sdk::{Error, Result, StateReader, StateWriter, hyper_parameters};
+use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::basis::{Basis, Bounds, Part, norm};
-use crate::config::BasisKind;
+use super::basis::{Basis, Bounds, Part, norm};
+use crate::{Network, TensorMut, copy_out, numbers};
+
+hyper_parameters! {
+    /// What one basis is about.
+    pub enum BasisKind {
+        /// All parameters as one vector (the paper).
+        #[default]
+        Network,
+        /// The rows of each layer's matrix: small enough for convolutional networks, and stricter.
+        Layers,
+    }
+}
 
 /// Bases, and which numbers of a gradient each is about. What no basis is about is free.
 #[derive(Clone, Debug)]
@@ -20,42 +31,44 @@ pub struct Protected {
 struct Piece {
     /// In the saved state.
     name: String,
-    range: Range<usize>,
+    /// One after another; a layer has one.
+    ranges: Vec<Range<usize>>,
     /// Memory holds the matrix as `[width, rows]`.
     transposed: bool,
     basis: Basis,
 }
 
 impl Protected {
-    /// Nothing yet, over the parameters of `network` whose names do not begin with `free`.
+    /// Nothing yet, over the parameters of `network` whose names are `taken`: at least one.
     pub fn new<N: Network>(
         network: &N,
         kind: BasisKind,
         bounds: Bounds,
-        (free, device): (Option<&str>, &Device),
+        taken: impl Fn(&str) -> bool,
     ) -> Protected {
-        let taken = |name: &str| free.is_none_or(|free| !name.starts_with(free));
         let blocks = numbers::blocks(network).into_iter().filter(|block| taken(&block.name));
-        let piece = |name: String, range: Range<usize>, transposed, width| Piece {
+        let piece = |name: String, ranges: Vec<Range<usize>>, transposed, width| Piece {
             name,
-            range,
+            ranges,
             transposed,
             basis: Basis::new(width, bounds),
         };
-        let pieces = match kind {
-            // The head comes last: what is left is one range.
+        let pieces: Vec<Piece> = match kind {
             BasisKind::Network => {
-                let end = blocks.map(|block| block.range.end).max().unwrap_or(0);
-                vec![piece("network".into(), 0..end, false, end)]
+                let ranges = joined(blocks.map(|block| block.range));
+                let width = ranges.iter().map(Range::len).sum();
+                vec![piece("network".into(), ranges, false, width)]
             }
             BasisKind::Layers => blocks
                 .map(|block| {
                     let width = block.range.len() / block.outputs;
-                    piece(block.name, block.range, block.transposed, width)
+                    piece(block.name, vec![block.range], block.transposed, width)
                 })
                 .collect(),
         };
-        Protected { pieces, device: device.clone() }
+        let all_have_some = pieces.iter().all(|piece| piece.basis.width() > 0);
+        assert!(!pieces.is_empty() && all_have_some, "a basis is about at least one parameter");
+        Protected { pieces, device: device_of(network) }
     }
 
     /// Directions of all bases together.
@@ -84,11 +97,11 @@ impl Protected {
             ));
         }
         let mut admitted = 0;
-        for Piece { range, transposed, basis, .. } in &mut self.pieces {
-            let values = &gradient[range.clone()];
-            admitted += match transposed {
-                true => basis.admit(&transpose(values, basis.width())),
-                false => basis.admit(values),
+        for piece in &mut self.pieces {
+            let (values, width) = (piece.part_of(gradient), piece.basis.width());
+            admitted += match piece.transposed {
+                true => piece.basis.admit(&transpose(&values, width)),
+                false => piece.basis.admit(&values),
             };
         }
         Ok(admitted)
@@ -103,10 +116,21 @@ impl Protected {
     /// the directions of its rows.
     pub fn project(&mut self, gradient: &mut [f32]) {
         for piece in &mut self.pieces {
-            let values = &mut gradient[piece.range.clone()];
-            match values.len() == piece.basis.width() {
-                true => piece.basis.remove(values),
-                false => piece.project_rows(values, &self.device),
+            if let [range] = &piece.ranges[..] {
+                let values = &mut gradient[range.clone()];
+                match values.len() == piece.basis.width() {
+                    true => piece.basis.remove(values),
+                    false => piece.project_rows(values, &self.device),
+                }
+                continue;
+            }
+            let mut values = piece.part_of(gradient).into_owned();
+            piece.basis.remove(&mut values);
+            let mut rest = &values[..];
+            for range in &piece.ranges {
+                let (here, after) = rest.split_at(range.len());
+                gradient[range.clone()].copy_from_slice(here);
+                rest = after;
             }
         }
     }
@@ -117,7 +141,7 @@ impl Protected {
         let mut outside = gradient.to_vec();
         self.project(&mut outside);
         let square = |of: &[f32]| {
-            self.pieces.iter().map(|p| norm(&of[p.range.clone()]).powi(2)).sum::<f64>()
+            self.pieces.iter().map(|piece| norm(&piece.part_of(of)).powi(2)).sum::<f64>()
         };
         let (all, outside) = (square(gradient), square(&outside));
         (all > 0.0).then(|| ((all - outside).max(0.0) / all).sqrt())
@@ -167,6 +191,14 @@ impl Protected {
 }
 
 impl Piece {
+    /// The numbers of a gradient that the basis is about.
+    fn part_of<'a>(&self, gradient: &'a [f32]) -> Cow<'a, [f32]> {
+        match &self.ranges[..] {
+            [range] => Cow::Borrowed(&gradient[range.clone()]),
+            ranges => ranges.iter().flat_map(|range| &gradient[range.clone()]).copied().collect(),
+        }
+    }
+
     fn project_rows(&mut self, values: &mut [f32], device: &Device) {
         let (width, rows) = (self.basis.width(), values.len() / self.basis.width());
         let shape = if self.transposed { [width, rows] } else { [rows, width] };
@@ -175,8 +207,30 @@ impl Piece {
             true => self.basis.remove_rows(held.transpose(), device).transpose(),
             false => self.basis.remove_rows(held, device),
         };
-        perdura_nn::copy_out(left, values);
+        copy_out(left, values);
     }
+}
+
+/// Where a network's parameters lie.
+fn device_of<N: Network>(network: &N) -> Device {
+    match network.clone().unnamed_mut().first() {
+        Some(TensorMut::Vector(t) | TensorMut::Running(t)) => t.device(),
+        Some(TensorMut::Linear(t)) => t.device(),
+        Some(TensorMut::Kernel(t)) => t.device(),
+        None => unreachable!("a network has parameters"),
+    }
+}
+
+/// Ranges in ascending order, neighbours as one.
+fn joined(ranges: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
+    let mut all: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match all.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => all.push(range),
+        }
+    }
+    all
 }
 
 /// `[width, rows]` as `[rows, width]`.
