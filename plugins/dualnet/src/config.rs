@@ -7,6 +7,7 @@ use perdura_nn::similarity::SimilarityGiven;
 use perdura_sdk::{Error, hyper_parameters, prelude::*};
 
 use crate::masked::MaskSite;
+use crate::orthogonal::{self, Anchors, BasisKind};
 
 hyper_parameters! {
     /// Hyper-parameters.
@@ -75,6 +76,23 @@ hyper_parameters! {
         pub tau: f64 = 2.0,
         /// Probability that a channel of a fused layer is dropped in training; 0 up to below 1.
         pub interaction_dropout: f64 = 0.0,
+
+        /// Where gradients are taken that later supervision spares (OGD).
+        pub anchors: Anchors = Anchors::None,
+        /// Samples of each experience whose gradients are taken, n; at least 1.
+        pub ogd_samples: usize = 100,
+        /// Most directions kept, K_max, in each basis; at least 1.
+        pub capacity: usize = 2000,
+        /// What is left of a gradient, as a share of its norm, at which it counts as known; between
+        /// 0 and 1.
+        pub tau_rank: f64 = 0.1,
+        /// One basis for all parameters, or one for each layer.
+        pub basis: BasisKind = BasisKind::Network,
+        /// Decay of the slow network's moving average φ_EMA per batch; 0 to 1.
+        pub alpha_ema: f64 = 0.99,
+        /// Samples of earlier experiences, from the memory, on which the coverage is measured at
+        /// the end of each epoch; 0 for none.
+        pub coverage: usize = 0,
 
         /// Also trains a linear read-out on the slow network alone and offers it as the view
         /// `slow`.
@@ -330,6 +348,7 @@ impl Config {
     pub(crate) fn check(&self, ctx: &Context) -> Result<()> {
         self.check_ranges()?;
         self.check_counts()?;
+        orthogonal::check(self, ctx)?;
         if self.roles == Roles::Blog && !self.fast {
             let expected = "true where `roles` is `blog`: the fast network is the backbone";
             return Err(Error::config("fast", expected, self.fast));

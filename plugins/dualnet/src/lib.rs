@@ -5,9 +5,10 @@
 //! `config.rs` holds the hyper-parameters, `nets.rs` the networks and how they meet, `method.rs`
 //! the step in the paper's order, `targets.rs` the losses on old answers. What masks and rates of
 //! groups add is in `groups.rs`, `masked.rs`, `guided.rs` (their step), `supervised.rs` (what they
-//! are about) and `views.rs` (answers). Uses of the correlation
-//! matrix: `switches.rs` their options, `matrix.rs` what is kept and done in a step, `sweep.rs` how
-//! the memory is looked at, `boundaries.rs` when. This file is the rest of a learner's life.
+//! are about) and `views.rs` (answers). Uses of the correlation matrix: `switches.rs` their options,
+//! `matrix.rs` what is kept and done in a step, `sweep.rs` how the memory is looked at,
+//! `boundaries.rs` when. OGD on copies of the slow network: `orthogonal.rs`. This file is the rest
+//! of a learner's life.
 #![deny(unsafe_code)]
 
 mod boundaries;
@@ -20,6 +21,7 @@ mod matrix;
 mod method;
 mod modulator;
 mod nets;
+mod orthogonal;
 mod supervised;
 mod sweep;
 mod switches;
@@ -29,17 +31,18 @@ mod views;
 pub use config::*;
 pub use masked::MaskSite;
 pub use method::DualNet;
+pub use orthogonal::{Anchors, BasisKind};
 
 use perdura_nn::{Mode, Network, copy_out, rows, state};
 use perdura_sdk::rand::RngExt;
 use perdura_sdk::{Error, prelude::*};
 use std::collections::BTreeMap;
-use std::ops::Add;
 
 use crate::groups::{Groups, ORACLE};
 use crate::matrix::Matrix;
 use crate::method::Learned;
 use crate::nets::Nets;
+use crate::orthogonal::Spared;
 use crate::targets::Own;
 
 /// Samples that are answered at once outside of training: the activations of a ResNet are large.
@@ -97,9 +100,9 @@ impl ContinualLearner for DualNet {
         }
         let scalars = ["loss", "loss_ce", "loss_ce_replay", "loss_kd", "loss_ssl"];
         let moves = ["slow_move_ssl", "slow_move_sup", "slow_move_ratio"];
-        let scalars =
-            scalars.into_iter().chain(moves).chain(Matrix::scalars(config).iter().copied());
-        scalars.fold(wanted, |wanted, name| wanted.scalar(name))
+        let names = scalars.into_iter().chain(moves).chain(Matrix::scalars(config).iter().copied());
+        let wanted = names.fold(wanted, |wanted, name| wanted.scalar(name));
+        orthogonal::declare(config, wanted)
     }
 
     fn create(config: Config, ctx: &Context) -> Result<Self> {
@@ -112,7 +115,7 @@ impl ContinualLearner for DualNet {
         let tasks = BTreeMap::new();
         let groups = Groups::new(&config, ctx, &nets, &device)?;
         let matrix = Matrix::new(&config, &nets, &device);
-        let supervised = 0;
+        let (spared, supervised) = (Spared::new(&config, &nets), 0);
         Ok(DualNet {
             config,
             classes,
@@ -124,6 +127,7 @@ impl ContinualLearner for DualNet {
             groups,
             tasks,
             matrix,
+            spared,
         })
     }
 
@@ -144,7 +148,8 @@ impl ContinualLearner for DualNet {
     fn observe(&mut self, step: &Step<'_>, host: &mut Host<'_>) -> Result<StepReport> {
         let drawn = step.call.rng("labelled").random::<f64>();
         let labelled = drawn < self.config.labelled;
-        let mut report = report(self.learn(step, labelled)?);
+        let learned = self.learn(step, labelled)?;
+        let mut report = report(learned);
         self.with_groups(|learner, groups| {
             groups.guide.observe(step, &learner.nets.plain(&learner.device), host)?;
             groups.look(learner, &mut step.call.rng("masks"));
@@ -152,6 +157,7 @@ impl ContinualLearner for DualNet {
             Ok(())
         })?;
         self.probe_matrix(host)?;
+        let report = self.report_spared(report, learned.kept, step.position, host)?;
         // A batch without labels must not come back from the memory with them.
         match labelled || !self.config.uses_memory() {
             true => Ok(report),
@@ -169,6 +175,7 @@ impl ContinualLearner for DualNet {
             Ok(())
         })?;
         self.close_matrix(host)?;
+        self.spare_finished(host)?;
         if !self.config.distils() {
             return Ok(());
         }
@@ -226,12 +233,14 @@ impl ContinualLearner for DualNet {
 
     fn resources(&self) -> Resources {
         let pending = self.pending.as_ref().map_or(0, Network::bytes);
-        let resources = Resources::new().with("parameters", self.nets.bytes());
+        let matrix = self.matrix.as_ref().map_or(0, Matrix::bytes);
+        let [copies, directions] = self.spared.as_ref().map_or([0, 0], Spared::bytes);
+        let resources = Resources::new().with("parameters", self.nets.bytes() + copies);
         let resources = resources.with("optimizer", pending);
-        let matrix = self.matrix.as_ref().map(Matrix::bytes);
-        match matrix.into_iter().chain(self.groups.as_ref().map(Groups::bytes)).reduce(Add::add) {
-            None => resources,
-            Some(bytes) => resources.with("other", bytes),
+        let groups = self.groups.as_ref().map_or(0, Groups::bytes);
+        match matrix + groups + directions {
+            0 => resources,
+            other => resources.with("other", other),
         }
     }
 
@@ -241,6 +250,9 @@ impl ContinualLearner for DualNet {
         state::save(&self.nets, "", out)?;
         if let Some(matrix) = &self.matrix {
             matrix.save(out)?;
+        }
+        if let Some(spared) = &self.spared {
+            spared.save(out)?;
         }
         if let Some(pending) = &self.pending {
             state::save(pending, "pending.", out)?;
@@ -254,6 +266,9 @@ impl ContinualLearner for DualNet {
         state::load(&mut self.nets, "", saved)?;
         if let Some(matrix) = &mut self.matrix {
             matrix.load(saved)?;
+        }
+        if let Some(spared) = &mut self.spared {
+            spared.load(saved)?;
         }
         if let Some(pending) = &mut self.pending {
             state::load(pending, "pending.", saved)?;

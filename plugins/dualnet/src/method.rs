@@ -11,6 +11,7 @@ use crate::groups::Groups;
 use crate::guided::Lesson;
 use crate::matrix::Matrix;
 use crate::nets::{Dropout, Nets, Phi};
+use crate::orthogonal::Spared;
 use crate::targets::Own;
 
 /// The learner.
@@ -31,6 +32,8 @@ pub struct DualNet {
     pub(crate) tasks: BTreeMap<u32, Vec<u32>>,
     /// Where the correlation matrix is used.
     pub(crate) matrix: Option<Matrix>,
+    /// With `anchors`.
+    pub(crate) spared: Option<Spared>,
 }
 
 /// A mean over the steps in which there was something to measure.
@@ -66,6 +69,8 @@ pub(crate) struct Learned {
     /// Distance the slow network was moved, without its projector.
     pub slow_move_ssl: f64,
     pub slow_move_sup: f64,
+    /// With `anchors`: the share of the supervised gradient's norm that is followed.
+    pub kept: Mean,
 }
 
 impl DualNet {
@@ -104,6 +109,10 @@ impl DualNet {
             }
         }
         learned.slow_move_sup += distance(&before, &self.nets.phi.slow);
+        if let Some(spared) = &mut self.spared {
+            let batch = self.supervised / self.config.sup_steps as u64;
+            spared.follow(&self.nets.phi.slow, batch, self.config.alpha_ema);
+        }
         Ok(learned)
     }
 
@@ -118,6 +127,9 @@ impl DualNet {
             let before = self.nets.phi.clone();
             for _ in 0..self.config.k {
                 self.ssl_step(views.next(), learned)?;
+            }
+            if let Some(spared) = &mut self.spared {
+                spared.look(&self.nets.phi.slow);
             }
             look_ahead(&mut self.nets.phi, &before, self.config.beta);
             self.hold_closed(&before);
@@ -195,6 +207,11 @@ impl DualNet {
         }
         let mut gradients = loss.backward();
         self.guard(&tracked, &mut gradients);
+        if let Some(spared) = &mut self.spared {
+            let kept = spared.descend(&mut self.nets, &tracked, gradients, self.config.lr);
+            learned.kept.add(kept);
+            return Ok(());
+        }
         match self.pending.take() {
             None => self.nets.descend(tracked, gradients, self.config.lr),
             Some(pending) => {
