@@ -1,6 +1,6 @@
-//! Directions that later training spares (algorithms 3.5): gradients that old samples depend on span
-//! a basis, and later gradients are projected away from it, as in OGD (Farajtabar et al., AISTATS
-//! 2020). Symbols: θ are the parameters, f_y(x; θ) the logit of a sample's true class, Q the basis.
+//! Directions that later training spares (algorithms 3.5): gradients that old samples depend on
+//! span a basis, and later gradients are projected away from it, as in OGD (Farajtabar et al.,
+//! AISTATS 2020). Symbols: θ are the parameters, f_y(x; θ) the logit of a sample's true class, Q the basis.
 //!
 //! 1. [`Basis`] holds orthonormal directions of one vector, or of the rows of one matrix:
 //!    [`Basis::admit`] takes in a gradient, [`Basis::remove`] is the projection.
