@@ -138,12 +138,22 @@ fn what_is_out_of_range_is_refused() {
         let made = Driver::<AGem>::new(config, Setting::new(3, &[3]));
         made.err().expect("it is out of range").to_string()
     };
-    assert_eq!(
-        refused(Config { replay: 0, ..config() }),
-        "hyper-parameter `replay`: expected at least 1, found 0"
-    );
-    assert_eq!(
-        refused(Config { lr: -0.1, ..config() }),
-        "hyper-parameter `lr`: expected a number above 0, found -0.1"
-    );
+    let residual = |width| Config { backbone: BackboneKind::Resnet18, width, ..config() };
+    let cases = [
+        (Config { replay: 0, ..config() }, "`replay`: expected at least 1, found 0"),
+        (Config { lr: -0.1, ..config() }, "`lr`: expected a number above 0, found -0.1"),
+        (
+            Config { hidden: vec![4, 0], ..config() },
+            "`hidden`: expected widths of at least 1, found 0",
+        ),
+        (residual(0), "`width`: expected at least 1, found 0"),
+        (
+            residual(2),
+            "`backbone`: expected `mlp`, or inputs of shape [channels, height, width], found a \
+             ResNet for inputs of shape [3]",
+        ),
+    ];
+    for (config, expected) in cases {
+        assert_eq!(refused(config), format!("hyper-parameter {expected}"));
+    }
 }

@@ -1,7 +1,7 @@
 //! Invariants of CLS-ER (algorithm specification 1.10), checked on a small network.
 
 use super::*;
-use perdura_nn::{NetShape, Network, state};
+use perdura_nn::{BackboneKind, NetShape, Network, state};
 use perdura_sdk::testing::{Driver, Samples, Setting};
 use perdura_sdk::{StateReader, StateWriter};
 
@@ -216,12 +216,39 @@ fn a_loaded_learner_goes_on_as_the_saved_one() {
     assert_eq!(first.save().unwrap(), second.save().unwrap());
 }
 
+/// Those of masks and plasticity are in `guided_tests.rs`.
 #[test]
-fn a_rate_above_one_is_refused() {
-    let error =
-        Driver::<ClsEr>::new(Config { r_stable: 1.5, ..config() }, Setting::new(CLASSES, &[WIDTH]));
-    let message = error.err().expect("the rate is out of range").to_string();
-    assert_eq!(message, "hyper-parameter `r_stable`: expected a number from 0 to 1, found 1.5");
+fn settings_out_of_range_are_refused() {
+    let residual = |width| Config { backbone: BackboneKind::Resnet18, width, ..config() };
+    let share =
+        |key: &str, found: &str| format!("`{key}`: expected a number from 0 to 1, found {found}");
+    let cases = [
+        (Config { lr: 0.0, ..config() }, "`lr`: expected a number above 0, found 0".into()),
+        (
+            Config { reg_weight: -1.0, ..config() },
+            "`reg_weight`: expected a number of at least 0, found -1".into(),
+        ),
+        (Config { r_stable: 1.5, ..config() }, share("r_stable", "1.5")),
+        (Config { r_plastic: -0.1, ..config() }, share("r_plastic", "-0.1")),
+        (Config { alpha_stable: 1.1, ..config() }, share("alpha_stable", "1.1")),
+        (Config { alpha_plastic: -1.0, ..config() }, share("alpha_plastic", "-1")),
+        (
+            Config { hidden: vec![5, 0], ..config() },
+            "`hidden`: expected widths of at least 1, found 0".into(),
+        ),
+        (residual(0), "`width`: expected at least 1, found 0".into()),
+        (
+            residual(2),
+            "`backbone`: expected `mlp`, or inputs of shape [channels, height, width], found a \
+             ResNet for inputs of shape [6]"
+                .into(),
+        ),
+    ];
+    for (config, expected) in cases {
+        let made = Driver::<ClsEr>::new(config, Setting::new(CLASSES, &[WIDTH]));
+        let message = made.err().expect("it is out of range").to_string();
+        assert_eq!(message, format!("hyper-parameter {expected}"));
+    }
 }
 
 #[path = "batch_norm_tests.rs"]

@@ -188,24 +188,35 @@ fn what_is_out_of_range_is_refused() {
         let made = Driver::<EwcOnline>::new(config, Setting::new(3, &[3]));
         made.err().expect("it is out of range").to_string()
     };
-    assert_eq!(
-        refused(Config { e_lambda: -1.0, ..config() }),
-        "hyper-parameter `e_lambda`: expected a number from 0, found -1"
-    );
-    assert_eq!(
-        refused(Config { gamma: 1.5, ..config() }),
-        "hyper-parameter `gamma`: expected a number from 0 to 1, found 1.5"
-    );
-    assert_eq!(
-        refused(Config { lr: 0.0, ..config() }),
-        "hyper-parameter `lr`: expected a number above 0, found 0"
-    );
+    let residual = |width| Config { backbone: BackboneKind::Resnet18, width, ..config() };
+    let cases = [
+        (Config { e_lambda: -1.0, ..config() }, "`e_lambda`: expected a number from 0, found -1"),
+        (Config { gamma: 1.5, ..config() }, "`gamma`: expected a number from 0 to 1, found 1.5"),
+        (Config { gamma: -0.5, ..config() }, "`gamma`: expected a number from 0 to 1, found -0.5"),
+        (Config { lr: 0.0, ..config() }, "`lr`: expected a number above 0, found 0"),
+        (
+            Config { hidden: vec![4, 0], ..config() },
+            "`hidden`: expected widths of at least 1, found 0",
+        ),
+        (residual(0), "`width`: expected at least 1, found 0"),
+        (
+            residual(2),
+            "`backbone`: expected `mlp`, or inputs of shape [channels, height, width], found a \
+             ResNet for inputs of shape [3]",
+        ),
+    ];
+    for (config, expected) in cases {
+        assert_eq!(refused(config), format!("hyper-parameter {expected}"));
+    }
 }
 
 #[test]
-fn a_stream_that_passes_once_is_refused_at_the_start() {
-    let mut online = Setting::new(3, &[3]);
+fn a_stream_that_passes_once_or_hides_its_boundaries_is_refused_at_the_start() {
+    let (mut online, mut hidden) = (Setting::new(3, &[3]), Setting::new(3, &[3]));
     online.context.grants.second_pass = false;
-    let error = Driver::<EwcOnline>::new(config(), online).err().expect("it needs a second pass");
-    assert!(error.to_string().contains("leave out --online"), "{error}");
+    hidden.context.grants.boundaries = false;
+    for setting in [online, hidden] {
+        let error = Driver::<EwcOnline>::new(config(), setting).err().expect("no second pass");
+        assert!(error.to_string().contains("leave out --online"), "{error}");
+    }
 }

@@ -1,6 +1,7 @@
 //! GDumb through the messages of a host: what is kept, when a network is trained, what is saved.
 
 use perdura_gdumb::{Config, Gdumb, Sampler, TrainAt};
+use perdura_nn::BackboneKind;
 use perdura_sdk::testing::{Driver, Samples, Setting};
 use perdura_sdk::{Grants, Position, StateReader};
 
@@ -172,6 +173,10 @@ fn settings_out_of_range_are_refused() {
             Config { lr_min: 1.0, ..config() },
             "`lr_min`: expected a number from 0 to `lr_max`, found 1",
         ),
+        (
+            Config { lr_min: -0.1, ..config() },
+            "`lr_min`: expected a number from 0 to `lr_max`, found -0.1",
+        ),
         (Config { epochs: 0, ..config() }, "`epochs`: expected at least 1, found 0"),
         (Config { batch: 0, ..config() }, "`batch`: expected at least 1, found 0"),
         (Config { clip: 0.0, ..config() }, "`clip`: expected a number above 0, found 0"),
@@ -191,6 +196,18 @@ fn settings_out_of_range_are_refused() {
             Config { cutmix_alpha: 3.0, ..config() },
             "`cutmix_alpha`: expected a number above 0, at most 2, found 3",
         ),
+        (
+            Config { cutmix_alpha: 0.0, ..config() },
+            "`cutmix_alpha`: expected a number above 0, at most 2, found 0",
+        ),
+        (
+            Config { hidden: vec![3, 0], ..config() },
+            "`hidden`: expected widths of at least 1, found 0",
+        ),
+        (
+            Config { backbone: BackboneKind::Resnet18, width: 0, ..config() },
+            "`width`: expected at least 1, found 0",
+        ),
     ];
     for (config, expected) in cases {
         let error = Driver::<Gdumb>::new(config, Setting::new(3, &SHAPE)).err().unwrap();
@@ -198,4 +215,7 @@ fn settings_out_of_range_are_refused() {
     }
     let error = Driver::<Gdumb>::new(config(), Setting::new(3, &[4])).err().unwrap().to_string();
     assert!(error.contains("`cutmix_p`: expected 0 where inputs are not images"), "{error}");
+    let flat = Config { backbone: BackboneKind::Resnet18, cutmix_p: 0.0, ..config() };
+    let error = Driver::<Gdumb>::new(flat, Setting::new(3, &[4])).err().unwrap().to_string();
+    assert!(error.contains("`backbone`: expected `mlp`, or inputs of shape"), "{error}");
 }

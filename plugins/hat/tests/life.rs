@@ -248,6 +248,12 @@ fn values_out_of_range_are_refused() {
     refused("lambda_c", "a number of at least 0", "-1", Config { lambda_c: -1.0, ..config() });
     refused("lr_min", "a number of at least 0", "-1", Config { lr_min: -1.0, ..config() });
     refused("lr_factor", "a number above 1", "1", Config { lr_factor: 1.0, ..config() });
+    let thin = Config { hidden: vec![4, 0], ..config() };
+    refused("hidden", "widths of at least 1", "0", thin);
+    let residual = |width| Config { backbone: BackboneKind::Resnet18, width, ..config() };
+    refused("width", "at least 1", "0", residual(0));
+    let expected = "`mlp`, or inputs of shape [channels, height, width]";
+    refused("backbone", expected, "a ResNet for inputs of shape [6]", residual(2));
     let none = Config { hidden: vec![], ..config() };
     refused("hidden", "at least one hidden layer: masks are over its units", "[]", none);
 }

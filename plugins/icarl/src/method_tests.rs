@@ -1,6 +1,7 @@
 //! iCaRL by hand on a linear network, and through the messages of a host.
 
 use super::*;
+use perdura_nn::BackboneKind;
 use perdura_sdk::testing::{Driver, Samples, Setting};
 use perdura_sdk::{Grants, StateReader, StateWriter};
 
@@ -226,6 +227,13 @@ fn settings_and_streams_that_do_not_fit_are_refused() {
     assert_eq!(lr, "hyper-parameter `lr`: expected a number above 0, found 0");
     let decay = refused(Config { weight_decay: -1.0, ..config() }, setting());
     assert_eq!(decay, "hyper-parameter `weight_decay`: expected a number of at least 0, found -1");
+    let thin = refused(Config { hidden: vec![3, 0], ..config() }, setting());
+    assert_eq!(thin, "hyper-parameter `hidden`: expected widths of at least 1, found 0");
+    let residual = |width| Config { backbone: BackboneKind::Resnet18, width, ..config() };
+    let none = refused(residual(0), setting());
+    assert_eq!(none, "hyper-parameter `width`: expected at least 1, found 0");
+    let rows = refused(residual(2), Setting::new(4, &[2]));
+    assert!(rows.contains("`backbone`: expected `mlp`, or inputs of shape"), "{rows}");
     let flat = refused(Config { mirrored: true, ..config() }, Setting::new(4, &[2]));
     assert!(flat.contains("`mirrored`: expected false where inputs are not images"), "{flat}");
     let all = Grants { boundaries: true, experience_classes: true, second_pass: true };

@@ -235,18 +235,32 @@ fn what_is_out_of_range_is_refused() {
         Driver::<Lwf>::new(config, setting).err().expect("it is refused").to_string()
     };
     let of = |config| refused(config, Setting::new(3, &[3]));
-    assert_eq!(
-        of(Config { temperature: 0.0, ..plain() }),
-        "hyper-parameter `temperature`: expected a number above 0, found 0"
-    );
-    assert_eq!(
-        of(Config { alpha: -1.0, ..plain() }),
-        "hyper-parameter `alpha`: expected a number from 0, found -1"
-    );
-    assert_eq!(
-        of(Config { weight_decay: -0.5, ..plain() }),
-        "hyper-parameter `weight_decay`: expected a number from 0, found -0.5"
-    );
+    let residual = |width| Config { backbone: BackboneKind::Resnet18, width, ..plain() };
+    let cases = [
+        (Config { lr: 0.0, ..plain() }, "`lr`: expected a number above 0, found 0"),
+        (
+            Config { temperature: 0.0, ..plain() },
+            "`temperature`: expected a number above 0, found 0",
+        ),
+        (Config { alpha: -1.0, ..plain() }, "`alpha`: expected a number from 0, found -1"),
+        (
+            Config { weight_decay: -0.5, ..plain() },
+            "`weight_decay`: expected a number from 0, found -0.5",
+        ),
+        (
+            Config { hidden: vec![4, 0], ..plain() },
+            "`hidden`: expected widths of at least 1, found 0",
+        ),
+        (residual(0), "`width`: expected at least 1, found 0"),
+        (
+            residual(2),
+            "`backbone`: expected `mlp`, or inputs of shape [channels, height, width], found a \
+             ResNet for inputs of shape [3]",
+        ),
+    ];
+    for (config, expected) in cases {
+        assert_eq!(of(config), format!("hyper-parameter {expected}"));
+    }
     let mut online = Setting::new(3, &[3]);
     online.context.grants.second_pass = false;
     let mut domains = Setting::new(3, &[3]);

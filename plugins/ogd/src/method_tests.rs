@@ -1,6 +1,7 @@
 //! The tests of algorithm specification 3.5, on a small network, through the messages of a host.
 
 use super::*;
+use perdura_nn::BackboneKind;
 use perdura_nn::orthogonal::{BasisKind, Bounds, label_gradient};
 use perdura_sdk::testing::{Driver, Samples as Script, Setting};
 use perdura_sdk::{Grants, Position, StateReader};
@@ -319,6 +320,7 @@ fn a_loaded_learner_goes_on_as_the_saved_one() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
+    let residual = |width| Config { backbone: BackboneKind::Resnet18, width, ..config() };
     let cases = [
         (Config { capacity: 0, ..config() }, "`capacity`: expected at least 1, found 0"),
         (Config { samples: 0, ..config() }, "`samples`: expected at least 1, found 0"),
@@ -335,6 +337,28 @@ fn settings_out_of_range_are_refused() {
             Config { alpha_plastic: 1.5, ..config() },
             "`alpha_plastic`: expected a number from 0 to 1, found 1.5",
         ),
+        (
+            Config { alpha_stable: -0.5, ..config() },
+            "`alpha_stable`: expected a number from 0 to 1, found -0.5",
+        ),
+        (
+            Config { r_plastic: 2.0, ..config() },
+            "`r_plastic`: expected a number from 0 to 1, found 2",
+        ),
+        (
+            Config { r_stable: -1.0, ..config() },
+            "`r_stable`: expected a number from 0 to 1, found -1",
+        ),
+        (
+            Config { hidden: vec![7, 0], ..config() },
+            "`hidden`: expected widths of at least 1, found 0",
+        ),
+        (residual(0), "`width`: expected at least 1, found 0"),
+        (
+            residual(2),
+            "`backbone`: expected `mlp`, or inputs of shape [channels, height, width], found a \
+             ResNet for inputs of shape [6]",
+        ),
     ];
     for (config, expected) in cases {
         let error = Driver::<Ogd>::new(config, Setting::new(CLASSES, &[WIDTH])).err().unwrap();
@@ -350,8 +374,10 @@ fn streams_that_do_not_grant_what_it_needs_are_refused() {
         Driver::<Ogd>::new(config, setting).err().expect("it is refused").to_string()
     };
     let all = Grants { boundaries: true, experience_classes: true, second_pass: true };
-    let online = refused(config(), Grants { second_pass: false, ..all });
-    assert!(online.contains("leave --online out"), "{online}");
+    for grants in [Grants { second_pass: false, ..all }, Grants { boundaries: false, ..all }] {
+        let message = refused(config(), grants);
+        assert!(message.contains("leave --online out"), "{message}");
+    }
     let aware = Config { head: HeadKind::TaskAware, ..config() };
     let untold = refused(aware, Grants { experience_classes: false, ..all });
     assert!(

@@ -146,7 +146,15 @@ fn what_is_out_of_range_is_refused() {
     let above = "a number above 0";
     assert_eq!(refused(Config { xi: 0.0, ..config() }), message("xi", above, "0"));
     assert_eq!(refused(Config { clip: -0.5, ..config() }), message("clip", above, "-0.5"));
+    assert_eq!(refused(Config { clip: 0.0, ..config() }), message("clip", above, "0"));
     assert_eq!(refused(Config { lr: -0.1, ..config() }), message("lr", above, "-0.1"));
+    let thin = Config { hidden: vec![4, 0], ..config() };
+    assert_eq!(refused(thin), message("hidden", "widths of at least 1", "0"));
+    let residual = |width| Config { backbone: BackboneKind::Resnet18, width, ..config() };
+    assert_eq!(refused(residual(0)), message("width", "at least 1", "0"));
+    let expected = "`mlp`, or inputs of shape [channels, height, width]";
+    let found = "a ResNet for inputs of shape [3]";
+    assert_eq!(refused(residual(2)), message("backbone", expected, found));
 }
 
 #[test]
