@@ -3,7 +3,9 @@
 
 use perdura_nn::matrix::importance;
 use perdura_nn::plasticity::Plasticity;
-use perdura_nn::similarity::{Decision, GroupSimilarities, Leader, Link, correlation_similarity};
+use perdura_nn::similarity::{
+    Decision, GroupSimilarities, Leader, Link, correlation_similarity, linear_cka,
+};
 use perdura_sdk::{Error, prelude::*, serde_json, serde_json::json};
 
 use crate::matrix::Matrix;
@@ -60,6 +62,7 @@ impl DualNet {
             host.report_event("matrix_losses", sweep.losses(gamma))?;
         }
         let Some(matrix) = &mut self.matrix else { return Ok(()) };
+        matrix.before = self.config.matrix_losses.then(|| self.nets.phi.slow.clone());
         if self.config.project > 0.0 {
             matrix.protect(&sweep, self.config.project);
         }
@@ -73,6 +76,17 @@ impl DualNet {
             tell(matrix, &sweep, self.config.matrix_groups.is_empty(), self.config.leader(), host)?;
         }
         Ok(())
+    }
+}
+
+impl OfGroup {
+    /// `1 − CKA` of the slow features at the last boundary and now; `None` at the first, and where
+    /// features are constant.
+    fn drift(&self) -> Option<f64> {
+        let [then, now] = &self.features;
+        let width = self.halves.width();
+        let drift = || 1.0 - f64::from(linear_cka(then, width, now, width));
+        (!then.is_empty()).then(drift).filter(|drift| drift.is_finite())
     }
 }
 
@@ -94,7 +108,7 @@ impl Sweep {
         known
     }
 
-    /// `(L_sup,g, L_BT,g)` and `Z^BT` of γ to g, for every group g.
+    /// `(L_sup,g, L_BT,g)`, `Z^BT` of γ to g and the drift of the slow features, for every group g.
     fn losses(&self, gamma: usize) -> serde_json::Value {
         let of_group = |(group, of): (&usize, &OfGroup)| {
             json!({
@@ -102,6 +116,7 @@ impl Sweep {
                 "loss_sup": of.loss_sup.get(),
                 "loss_bt": of.loss_bt.get(),
                 "affinity": of.affinity.get(),
+                "drift": of.drift(),
             })
         };
         json!({ "group": gamma, "groups": self.groups.iter().map(of_group).collect::<Vec<_>>() })

@@ -265,7 +265,7 @@ impl ContinualLearner for DualNet {
         self.tasks = saved.value("classes_of_experiences")?;
         state::load(&mut self.nets, "", saved)?;
         if let Some(matrix) = &mut self.matrix {
-            matrix.load(saved)?;
+            matrix.load(&self.nets.phi.slow, saved)?;
         }
         if let Some(spared) = &mut self.spared {
             spared.load(saved)?;

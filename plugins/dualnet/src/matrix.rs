@@ -4,13 +4,13 @@
 use burn::tensor::{Gradients, Tensor};
 use perdura_nn::matrix::{RunningMean, leading_span, relation, without_span};
 use perdura_nn::similarity::GroupSimilarities;
-use perdura_nn::{Device, Network, TensorMut, copy_out, rows};
+use perdura_nn::{Device, Network, TensorMut, copy_out, rows, state};
 use perdura_sdk::{Error, Result, StateReader, StateWriter};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{BackboneKind, Config, Roles};
 use crate::method::{DualNet, Learned, scalar};
-use crate::nets::Nets;
+use crate::nets::{Nets, Part};
 use crate::sweep::Sweep;
 
 /// What is kept from the matrices.
@@ -34,6 +34,8 @@ pub(crate) struct Matrix {
     pub known: GroupSimilarities,
     /// Experiences (or given groups), and the group that each was told to be of.
     pub found: Vec<(usize, usize)>,
+    /// The slow network as it was at the last boundary, where its drift is told.
+    pub before: Option<Part>,
     /// Groups so far.
     seen: BTreeSet<usize>,
     /// γ, the group that is being learned, and the steps of the experience at hand.
@@ -61,6 +63,7 @@ impl Matrix {
             rates: None,
             known: GroupSimilarities::default(),
             found: Vec::new(),
+            before: None,
             seen: BTreeSet::new(),
             gamma: 0,
             steps: 0,
@@ -175,13 +178,15 @@ impl Matrix {
         let matrices = self.anchor.iter().chain(self.spans.iter().flatten());
         let numbers = matrices.map(|m| m.dims().iter().product::<usize>()).sum::<usize>();
         let of_units = self.roles.values().chain(&self.rates).map(Vec::len).sum::<usize>();
-        self.mean.bytes() + ((numbers + of_units) * size_of::<f32>()) as u64
+        let before = self.before.as_ref().map_or(0, Network::bytes);
+        before + self.mean.bytes() + ((numbers + of_units) * size_of::<f32>()) as u64
     }
 
     pub fn save(&self, out: &mut StateWriter) -> Result<()> {
         self.mean.save("matrix.mean", out)?;
         let directions = self.spans.each_ref().map(|span| span.as_ref().map(|u| u.dims()[0]));
-        out.value("matrix.kept", &(self.anchor.is_some(), directions, self.rates.is_some()))?;
+        let kept = (self.anchor.is_some(), directions, self.rates.is_some(), self.before.is_some());
+        out.value("matrix.kept", &kept)?;
         out.value("matrix.groups", &(self.gamma, self.steps, &self.seen, &self.found))?;
         out.value("matrix.known", &self.known)?;
         out.value("matrix.owners", &self.roles.keys().collect::<Vec<_>>())?;
@@ -194,13 +199,17 @@ impl Matrix {
         for (group, roles) in &self.roles {
             out.tensor(&format!("matrix.roles.{group}"), &[self.units], roles)?;
         }
+        if let Some(before) = &self.before {
+            state::save(before, "matrix.before.", out)?;
+        }
         self.rates.iter().try_for_each(|rates| out.tensor("matrix.rates", &[self.units], rates))
     }
 
-    pub fn load(&mut self, saved: &mut StateReader) -> Result<()> {
+    /// What [`save`](Self::save) wrote; `slow` is the slow network, for its shape.
+    pub fn load(&mut self, slow: &Part, saved: &mut StateReader) -> Result<()> {
         let units = self.units;
         self.mean.load("matrix.mean", units * units, saved)?;
-        let (anchored, directions, rated): (bool, [Option<usize>; 2], bool) =
+        let (anchored, directions, rated, tells_drift): (bool, [Option<usize>; 2], bool, bool) =
             saved.value("matrix.kept")?;
         (self.gamma, self.steps, self.seen, self.found) = saved.value("matrix.groups")?;
         self.known = saved.value("matrix.known")?;
@@ -221,7 +230,8 @@ impl Matrix {
             true => Some(saved.tensor("matrix.rates", &[units])?),
             false => None,
         };
-        Ok(())
+        self.before = tells_drift.then(|| slow.clone());
+        self.before.iter_mut().try_for_each(|before| state::load(before, "matrix.before.", saved))
     }
 }
 

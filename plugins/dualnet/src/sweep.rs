@@ -24,6 +24,9 @@ pub(crate) struct OfGroup {
     /// `Z^BT` of the group that is being learned to this one.
     pub affinity: Mean,
     pub loss_sup: Mean,
+    /// Features of the slow network for its samples in the memory, row by row: as it was at the
+    /// last boundary (none at the first) and as it is.
+    pub features: [Vec<f32>; 2],
 }
 
 /// What the memory tells.
@@ -130,7 +133,7 @@ impl DualNet {
     }
 
     /// Goes over the memory once, without augmentation: what the head takes, and the supervised
-    /// loss of every group that the look has found.
+    /// loss and the slow features of every group that the look has found.
     pub(crate) fn go_over(&self, sweep: &mut Sweep, host: &mut Host<'_>) -> Result<()> {
         let mut memory = host.iterate(&Iterate {
             source: Source::Memory,
@@ -143,6 +146,7 @@ impl DualNet {
         })?;
         while let Some(batch) = memory.next()? {
             let x = rows(&[batch.inputs()], self.width, &self.device);
+            let slow = self.slow_then_and_now(&x)?;
             let features = self.nets.clone().features(x, Mode::Eval, None)?;
             let sum = features.clone().transpose().matmul(features.clone());
             sweep.of_head = Some(match sweep.of_head.take() {
@@ -152,14 +156,30 @@ impl DualNet {
             let logits = self.own_of_batch(&batch)?.restrict(self.nets.head.forward(features));
             let log_p = losses::label_log_probability(logits, self.labels(&[&batch]));
             let log_p = log_p.into_data();
-            for (experience, log_p) in self.experiences(&batch)?.iter().zip(log_p.iter::<f32>()) {
+            let experiences = self.experiences(&batch)?.iter();
+            for (row, (experience, log_p)) in experiences.zip(log_p.iter::<f32>()).enumerate() {
                 let group = self.config.matrix_group(*experience)?;
-                if let Some(of_group) = sweep.groups.get_mut(&group) {
-                    of_group.loss_sup.add(-f64::from(log_p));
+                let Some(of_group) = sweep.groups.get_mut(&group) else { continue };
+                of_group.loss_sup.add(-f64::from(log_p));
+                for (all, of_batch) in of_group.features.iter_mut().zip(&slow) {
+                    all.extend(of_batch.chunks(self.units()).nth(row).into_iter().flatten());
                 }
             }
         }
         Ok(())
+    }
+
+    /// Features of the slow network as it was at the last boundary, nothing at the first, and as it
+    /// is.
+    fn slow_then_and_now(&self, x: &Tensor<2>) -> Result<[Vec<f32>; 2]> {
+        let features =
+            |mut nets: Nets| Ok::<_, Error>(numbers(&nets.slow_features(x.clone(), Mode::Eval)?));
+        let before = self.matrix.as_ref().and_then(|matrix| matrix.before.clone());
+        let then = before.map(|slow| {
+            let phi = Phi { slow, ..self.nets.phi.clone() };
+            features(Nets { phi, ..self.nets.clone() })
+        });
+        Ok([then.transpose()?.unwrap_or_default(), features(self.nets.clone())?])
     }
 
     /// D.
@@ -177,6 +197,7 @@ impl OfGroup {
             loss_bt: none,
             affinity: none,
             loss_sup: none,
+            features: Default::default(),
         }
     }
 }

@@ -7,9 +7,7 @@ use perdura_dualnet::{BackboneKind, Config, DualNet, Roles};
 use perdura_nn::barlow::cross_correlation;
 use perdura_nn::matrix::{RunningMean, importance};
 use perdura_nn::plasticity::Plasticity;
-use perdura_nn::{BackboneConfig, Net, NetShape, state};
 use perdura_sdk::testing::{Driver, Samples, Setting};
-use perdura_sdk::{StateReader, rand};
 use support::memory::*;
 use support::*;
 
@@ -48,16 +46,6 @@ fn roles_and_rates_are_those_of_the_features() {
     let rates = tensors(&mut driver, &["matrix.rates"]).remove("matrix.rates").unwrap();
     let slowed: Vec<f32> = roles.iter().map(|omega| 1.0 - omega * 0.9).collect();
     near(&rates, &slowed);
-}
-
-fn slow_network(driver: &mut Driver<DualNet>) -> Net {
-    let backbone = BackboneConfig { hidden: vec![5, 4], ..BackboneConfig::default() };
-    let shape = NetShape { backbone, input: vec![WIDTH], classes: CLASSES };
-    let device = perdura_nn::device("flex", 0).unwrap();
-    let mut net = Net::new(&shape, &mut rand::rng(), &device).unwrap();
-    let mut saved = StateReader::from_bytes(&driver.save().unwrap()).unwrap();
-    state::load(&mut net.backbone, "slow.", &mut saved).unwrap();
-    net
 }
 
 /// The first steps after a boundary from the same weights, with and without rates: parameters that

@@ -4,6 +4,8 @@
 mod support;
 
 use perdura_dualnet::{Config, DualNet, MatrixOf};
+use perdura_nn::Net;
+use perdura_nn::similarity::linear_cka;
 use perdura_sdk::serde_json;
 use perdura_sdk::testing::{Driver, Samples};
 use support::memory::*;
@@ -124,4 +126,31 @@ fn end_of_nothing(driver: &mut Driver<DualNet>, index: u32) {
     driver.script.draws.push_back(nothing);
     driver.script.iterations = [vec![], vec![]].into();
     driver.end_experience(index).unwrap();
+}
+
+/// Nothing at the first boundary; then `1 − CKA` between the networks of two boundaries on what the
+/// memory holds, which is nothing where nothing was learned.
+#[test]
+fn the_drift_of_slow_features_is_told() {
+    let mut driver = driver(Config { matrix_losses: true, ..small() });
+    let drift = |driver: &Driver<DualNet>| {
+        events(driver, "matrix_losses").pop().unwrap()["groups"][0]["drift"].as_f64()
+    };
+    experience(&mut driver, 0, 0..3);
+    assert_eq!(drift(&driver), None);
+    let then = slow_network(&mut driver);
+    begin(&mut driver, 1);
+    end(&mut driver, 1);
+    assert!(drift(&driver).unwrap().abs() < 1e-6);
+    experience(&mut driver, 2, 3..9);
+    let now = slow_network(&mut driver);
+    // What `end` showed of group 0.
+    let held = samples(18, 402).views[0][..6 * WIDTH].to_vec();
+    let features = |net: &Net| {
+        let features = net.features(net.rows(&[&held])).into_data();
+        features.iter::<f32>().collect::<Vec<f32>>()
+    };
+    let expected = 1.0 - f64::from(linear_cka(&features(&then), 4, &features(&now), 4));
+    let found = drift(&driver).unwrap();
+    assert!(found > 1e-4 && (found - expected).abs() < 1e-5, "{found}, expected {expected}");
 }

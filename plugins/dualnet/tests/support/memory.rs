@@ -1,7 +1,9 @@
 //! A memory as scripted draws give it, and experiences that look at it.
 
 use perdura_dualnet::{Config, DualNet};
+use perdura_nn::{BackboneConfig, Net, NetShape, state};
 use perdura_sdk::testing::{Driver, Samples};
+use perdura_sdk::{StateReader, rand};
 
 use super::*;
 
@@ -72,4 +74,15 @@ pub fn correlated(count: usize, kind: usize, salt: u32) -> Samples {
         (0..count * WIDTH).map(of).collect()
     };
     Samples::new(&view(1000), &vec![0; count]).view(&view(2000))
+}
+
+/// The slow network of `config()` as it is, as a network of its own.
+pub fn slow_network(driver: &mut Driver<DualNet>) -> Net {
+    let backbone = BackboneConfig { hidden: vec![5, 4], ..BackboneConfig::default() };
+    let shape = NetShape { backbone, input: vec![WIDTH], classes: CLASSES };
+    let device = perdura_nn::device("flex", 0).unwrap();
+    let mut net = Net::new(&shape, &mut rand::rng(), &device).unwrap();
+    let mut saved = StateReader::from_bytes(&driver.save().unwrap()).unwrap();
+    state::load(&mut net.backbone, "slow.", &mut saved).unwrap();
+    net
 }

@@ -22,6 +22,11 @@ impl CorrelationHalves {
         CorrelationHalves { width, halves: [mean.clone(), mean], batches: 0 }
     }
 
+    /// Of the matrices.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// Takes in the matrix of one batch, row-major. Batches go to the halves in turn. The diagonal
     /// is left out: all tasks share it, and it would make every pair look alike.
     pub fn add(&mut self, correlation: &[f32]) {
