@@ -91,10 +91,11 @@ impl OfGroup {
 }
 
 impl Sweep {
-    /// S-BT of two groups; 0 where one of them was not seen.
+    /// S-BT of two groups; 0 where one of them was not seen, and where it is no number.
     fn similarity(&self, i: usize, j: usize) -> f32 {
         let both = self.groups.get(&i).zip(self.groups.get(&j));
-        both.map_or(0.0, |(i, j)| correlation_similarity(&i.halves, &j.halves))
+        let similarity = both.map(|(i, j)| correlation_similarity(&i.halves, &j.halves));
+        similarity.filter(|s| s.is_finite()).unwrap_or(0.0)
     }
 
     /// S-BT of all pairs, in [0, 1].

@@ -97,7 +97,9 @@ impl DualNet {
         for views in halves {
             let [[h_a, z_a], [h_b, z_b]] = self.nets.clone().see(views.clone())?;
             let of_projections = barlow::cross_correlation(z_a, z_b, eps_std)?;
-            let of_features = barlow::cross_correlation(h_a.clone(), h_b.clone(), eps_std)?;
+            // A unit that is silent is constant, which without the addition is not a number.
+            let eps_units = eps_std.max(barlow::EPS_STD);
+            let of_features = barlow::cross_correlation(h_a.clone(), h_b.clone(), eps_units)?;
             let of_features = numbers(&of_features);
             match self.config.matrix_of {
                 MatrixOf::Projections => of_group.halves.add(&numbers(&of_projections)),

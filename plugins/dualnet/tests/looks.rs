@@ -223,3 +223,30 @@ fn with_head(saved: &[u8], head: &std::collections::BTreeMap<String, Vec<f32>>) 
     });
     safetensors::serialize(views, metadata.metadata().clone()).unwrap()
 }
+
+/// Views that are all alike make every feature constant. Without an addition to the deviations its
+/// correlation is no number: then nothing is known, and rates stay numbers.
+#[test]
+fn constant_features_own_nothing() {
+    for eps_std in [0.0, 1e-6] {
+        let unit_roles = Plasticity::Min;
+        let mut driver = driver(Config { unit_roles, eps_std, ..small() });
+        begin(&mut driver, 0);
+        let constant = |groups| {
+            let values = vec![0.5; 8 * groups as usize * WIDTH];
+            let labels = vec![0; 8 * groups as usize];
+            of_memory(Samples::new(&values, &labels).view(&values), groups)
+        };
+        driver.script.draws = [constant(1), constant(1)].into();
+        driver.script.iterations = [vec![]].into();
+        driver.end_experience(0).unwrap();
+        begin(&mut driver, 1);
+        driver.script.draws = [constant(2), constant(2)].into();
+        let plain = |driver: &mut Driver<DualNet>, salt| {
+            driver.step(&samples(6, salt), &[("replay", replay(5, salt))]).unwrap();
+        };
+        (0..2).for_each(|salt| plain(&mut driver, salt));
+        let rates = tensors(&mut driver, &["matrix.rates"]);
+        assert_eq!(rates["matrix.rates"], [1.0; 4], "{eps_std}");
+    }
+}
