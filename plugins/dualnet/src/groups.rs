@@ -213,3 +213,16 @@ impl Groups {
         Ok(())
     }
 }
+
+impl DualNet {
+    /// Runs what needs the networks and the groups beside each other, where there are groups.
+    pub(crate) fn with_groups(
+        &mut self,
+        run: impl FnOnce(&DualNet, &mut Groups) -> Result<()>,
+    ) -> Result<()> {
+        let Some(mut groups) = self.groups.take() else { return Ok(()) };
+        let done = run(self, &mut groups);
+        self.groups = Some(groups);
+        done
+    }
+}

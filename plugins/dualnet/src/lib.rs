@@ -2,16 +2,17 @@
 //! from augmented views without labels, a fast one, attached layer by layer, modulates them for the
 //! supervised task.
 //!
-//! `config.rs` holds the hyper-parameters, `nets.rs` the networks and how they meet, `method.rs`
-//! the step in the paper's order, `targets.rs` the losses on old answers. What masks and rates of
-//! groups add is in `groups.rs`, `masked.rs`, `guided.rs` (their step), `supervised.rs` (what they
-//! are about) and `views.rs` (answers). Uses of the correlation matrix: `switches.rs` their options,
-//! `matrix.rs` what is kept and done in a step, `sweep.rs` how the memory is looked at,
-//! `boundaries.rs` when. OGD on copies of the slow network: `orthogonal.rs`. This file is the rest
-//! of a learner's life.
+//! `config.rs` holds the hyper-parameters, `checks.rs` their ranges, `nets.rs` the networks and how
+//! they meet, `method.rs` the step in the paper's order, `targets.rs` the losses on old answers, this
+//! file the rest of a learner's life. Masks and rates of groups: `groups.rs` their options and when,
+//! `masked.rs` where masks act, `guided.rs` the step, `supervised.rs` what it is about, `views.rs`
+//! answers. Uses of the correlation matrix: `switches.rs` their options, `matrix.rs` what is kept and
+//! done in a step, `sweep.rs` how the memory is looked at, `boundaries.rs` when. OGD on copies of
+//! the slow network: `orthogonal.rs`.
 #![deny(unsafe_code)]
 
 mod boundaries;
+mod checks;
 mod config;
 mod features;
 mod groups;
@@ -274,16 +275,6 @@ impl ContinualLearner for DualNet {
             state::load(pending, "pending.", saved)?;
         }
         self.with_groups(|learner, groups| groups.load(learner, saved))
-    }
-}
-
-impl DualNet {
-    /// Runs what needs the networks and the groups beside each other, where there are groups.
-    fn with_groups(&mut self, run: impl FnOnce(&DualNet, &mut Groups) -> Result<()>) -> Result<()> {
-        let Some(mut groups) = self.groups.take() else { return Ok(()) };
-        let done = run(self, &mut groups);
-        self.groups = Some(groups);
-        done
     }
 }
 
