@@ -282,10 +282,24 @@ fn cls_er_with_masks_of_ones_is_cls_er() {
     assert_ne!(groups.predictions("stable"), plain.predictions("stable"));
 }
 
+/// The same for DualNet, wherever its masks act.
+#[test]
+fn dualnet_with_masks_of_ones_is_dualnet() {
+    let common = "--preset none --seed 2 --memory 100";
+    let plain = run(&format!("dualnet {common}"));
+    let ones = "--set mask_anneal=false --set mask_mean=1e9 --set lambda_c=0 --set groups_max=1";
+    for site in ["fast", "slow", "split", "both"] {
+        let masked = run(&format!("dualnet {common} --set mask_site={site} {ones}"));
+        equal_views((&masked, "main"), (&plain, "main"));
+    }
+    let groups = run(&format!("dualnet {common} --set mask_site=both --set groups=[0,1,2,3,4]"));
+    assert_ne!(groups.predictions("main"), plain.predictions("main"));
+}
+
 #[test]
 fn plasticity_at_a_speed_of_one_is_the_plain_method() {
     let common = "--preset none --seed 2 --memory 100 --set lr=0.05 --set replay=20";
-    for (method, view) in [("er", "main"), ("cls-er", "stable")] {
+    for (method, view) in [("er", "main"), ("cls-er", "stable"), ("dualnet", "main")] {
         let plain = run(&format!("{method} {common}"));
         let paced = format!("{method} {common} --set plasticity=mean --set groups=[0,1,2,3,4]");
         let one = run(&format!("{paced} --set kappa_min=1"));
@@ -299,4 +313,7 @@ fn masks_and_rates_of_groups_repeat_in_every_tier() {
     same_in_every_tier("cls-er --seed 3 --memory 100 --set masks=groups");
     same_in_every_tier("cls-er --seed 3 --memory 100 --set masks=groups --set plasticity=hat");
     same_in_every_tier("er --seed 3 --memory 100 --set plasticity=min");
+    same_in_every_tier("er --seed 3 --memory 100 --set plasticity=mean --set ownership=fisher");
+    same_in_every_tier("dualnet --seed 3 --memory 100 --set mask_site=both");
+    same_in_every_tier("dualnet --seed 3 --memory 100 --set plasticity=mean");
 }

@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// Methods and settings, those with most to remember first.
-const CASES: [&str; 21] = [
+const CASES: [&str; 22] = [
     "sg-cls --benchmark digits-360 --memory 40 --score-every 40",
     "dualnet --memory 40 --set slow_schedule=every_k --set between=accumulate --drop-last",
     "cls-er --memory 40 --policy class-balanced --score-every 7",
@@ -20,6 +20,7 @@ const CASES: [&str; 21] = [
     "icarl --memory 40",
     "ogd --set anchors=segments --set samples=10 --set capacity=15",
     "gdumb --memory 40 --set epochs=8",
+    "dualnet --benchmark known-similarity-digits --memory 40 --set mask_site=both",
     "sgd",
     "der --memory 40 --policy class-balanced",
     "sg-cls --memory 40 --set group_update=gradient --set others=follow --set inference=mixture",
