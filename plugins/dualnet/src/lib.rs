@@ -3,12 +3,12 @@
 //! supervised task.
 //!
 //! `config.rs` holds the hyper-parameters, `checks.rs` their ranges, `nets.rs` the networks and how
-//! they meet, `method.rs` the step in the paper's order, `targets.rs` the losses on old answers, this
-//! file the rest of a learner's life. Masks and rates of groups: `groups.rs` their options and when,
-//! `masked.rs` where masks act, `guided.rs` the step, `supervised.rs` what it is about, `views.rs`
-//! answers. Uses of the correlation matrix: `switches.rs` their options, `matrix.rs` what is kept and
-//! done in a step, `sweep.rs` how the memory is looked at, `boundaries.rs` when. OGD on copies of
-//! the slow network: `orthogonal.rs`.
+//! they meet, `method.rs` the step in the paper's order, `learned.rs` what it tells, `targets.rs`
+//! the losses on old answers, this file the rest of a learner's life. Masks and rates of groups:
+//! `groups.rs` their options and when, `masked.rs` where masks act, `guided.rs` the step,
+//! `supervised.rs` what it is about, `views.rs` answers. Uses of the correlation matrix:
+//! `switches.rs` their options, `matrix.rs` what is kept and done in a step, `sweep.rs` how the
+//! memory is looked at, `boundaries.rs` when. OGD on copies of the slow network: `orthogonal.rs`.
 #![deny(unsafe_code)]
 
 mod boundaries;
@@ -17,6 +17,7 @@ mod config;
 mod features;
 mod groups;
 mod guided;
+mod learned;
 mod masked;
 mod matrix;
 mod method;
@@ -41,7 +42,6 @@ use std::collections::BTreeMap;
 
 use crate::groups::{Groups, ORACLE};
 use crate::matrix::Matrix;
-use crate::method::Learned;
 use crate::nets::Nets;
 use crate::orthogonal::Spared;
 use crate::targets::Own;
@@ -150,7 +150,7 @@ impl ContinualLearner for DualNet {
         let drawn = step.call.rng("labelled").random::<f64>();
         let labelled = drawn < self.config.labelled;
         let learned = self.learn(step, labelled)?;
-        let mut report = report(learned);
+        let mut report = learned.report();
         self.with_groups(|learner, groups| {
             groups.guide.observe(step, &learner.nets.plain(&learner.device), host)?;
             groups.look(learner, &mut step.call.rng("masks"));
@@ -314,26 +314,6 @@ fn ssl_requests(config: &Config) -> Vec<Request> {
             vec![request("ssl", Source::Memory), request("ssl_current", Source::Current)]
         }
     }
-}
-
-/// Means over the steps of the batch. What did not happen is left out, not 0: a loss that was not
-/// computed, the ratio where supervision did not move the slow network.
-fn report(learned: Learned) -> StepReport {
-    let Learned { slow_move_ssl, slow_move_sup, .. } = learned;
-    let ratio = (slow_move_sup > 0.0).then(|| slow_move_ssl / slow_move_sup);
-    let scalars = [
-        ("loss", learned.loss.get()),
-        ("loss_ce", learned.loss_ce.get()),
-        ("loss_ce_replay", learned.loss_ce_replay.get()),
-        ("loss_kd", learned.loss_kd.get()),
-        ("loss_ssl", learned.loss_ssl.get()),
-        ("loss_relation", learned.loss_relation.get()),
-        ("slow_move_ssl", Some(slow_move_ssl)),
-        ("slow_move_sup", Some(slow_move_sup)),
-        ("slow_move_ratio", ratio),
-    ];
-    let there = scalars.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    there.fold(StepReport::new(), |report, (name, value)| report.scalar(name, value))
 }
 
 #[cfg(feature = "export")]

@@ -14,6 +14,8 @@ use crate::nets::{Dropout, Nets, Phi};
 use crate::orthogonal::Spared;
 use crate::targets::Own;
 
+pub(crate) use crate::learned::{Learned, Mean};
+
 /// The learner.
 pub struct DualNet {
     pub(crate) config: Config,
@@ -34,43 +36,6 @@ pub struct DualNet {
     pub(crate) matrix: Option<Matrix>,
     /// With `anchors`.
     pub(crate) spared: Option<Spared>,
-}
-
-/// A mean over the steps in which there was something to measure.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mean {
-    sum: f64,
-    steps: u32,
-}
-
-impl Mean {
-    pub fn add(&mut self, value: f64) {
-        self.sum += value;
-        self.steps += 1;
-    }
-
-    /// `None` where nothing was added.
-    pub fn get(self) -> Option<f64> {
-        (self.steps > 0).then(|| self.sum / f64::from(self.steps))
-    }
-}
-
-/// What one incoming batch brought.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Learned {
-    pub loss_ssl: Mean,
-    /// Before μ_C.
-    pub loss_relation: Mean,
-    pub loss: Mean,
-    pub loss_ce: Mean,
-    pub loss_ce_replay: Mean,
-    /// Before λ_tr.
-    pub loss_kd: Mean,
-    /// Distance the slow network was moved, without its projector.
-    pub slow_move_ssl: f64,
-    pub slow_move_sup: f64,
-    /// With `anchors`: the share of the supervised gradient's norm that is followed.
-    pub kept: Mean,
 }
 
 impl DualNet {
