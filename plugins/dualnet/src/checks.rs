@@ -1,5 +1,6 @@
 //! Ranges of the hyper-parameters of plain DualNet. What belongs to groups is checked in `groups.rs`,
-//! uses of the correlation matrix in `switches.rs`, what goes together in `config.rs`.
+//! uses of the correlation matrix in `switches.rs`, anchors in `orthogonal.rs`, what goes together in
+//! `config.rs`.
 
 use perdura_sdk::{Error, Result};
 
