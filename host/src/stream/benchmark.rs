@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hint::black_box;
 use std::sync::Arc;
 
 use perdura_abi::message::Grants;
@@ -125,6 +126,14 @@ impl Benchmark {
             Samples::Transformed(_) => id % self.part(train).len() as u32,
             Samples::Drawn(drawn) => drawn.of(train)[id as usize].row,
         }
+    }
+
+    /// Has the stored pixels of training samples brought near: rows lie far apart in memory, and waiting for
+    /// all of them at once is shorter than for one after another.
+    pub fn fetch(&self, ids: impl Iterator<Item = u32>) {
+        let part = self.part(true);
+        let lines = ids.flat_map(|id| part.image(self.row(true, id)).iter().step_by(64));
+        black_box(lines.fold(0, |all, byte| all ^ byte));
     }
 
     /// Pixels of a training or validation sample as its experience shows them.

@@ -182,6 +182,11 @@ impl World {
     /// The current batch with nothing else, for the start of a step.
     pub fn push_current(&self, message: &mut MessageBuf) -> RowsMsg {
         let raw = self.declaration.raw_inputs;
+        let stored = self.batch.iter().filter_map(|item| match *item {
+            Item::Train { index, .. } => Some(index),
+            Item::Slot(_) => None,
+        });
+        self.benchmark.fetch(stored);
         let wanted = Wanted { profile: Profile::Train, views: 1, raw, labels: true, columns: &[] };
         let key = Key { purpose: "step/augment/current", numbers: [self.place.step, 0] };
         self.push_rows(message, &self.batch, &wanted, key)

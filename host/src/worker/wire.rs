@@ -63,15 +63,13 @@ pub struct Wire {
     arrived: usize,
     frame_bytes: usize,
     header_bytes: usize,
-    /// Whether the frame received last was a short time coming.
+    /// Whether the frame received last came within [`PROMPT`].
     prompt: bool,
 }
 
-/// How long to look for a frame before going to sleep, where the one before came promptly: to be
-/// woken takes longer than a small step.
-const LOOK_OUT: Duration = Duration::from_micros(60);
-
-/// What counts as prompt: the time of `LOOK_OUT` and of being woken.
+/// A frame that comes within this time is looked out for instead of slept for, as long as the one before did
+/// too: to be woken takes 20 us and more, which is a good part of a small step. Learners whose steps take
+/// longer cost their host no looking out.
 const PROMPT: Duration = Duration::from_micros(200);
 
 impl Wire {
@@ -153,7 +151,7 @@ impl Wire {
             return Ok(());
         }
         let start = Instant::now();
-        while self.prompt && self.arrived < wanted && start.elapsed() < LOOK_OUT {
+        while self.prompt && self.arrived < wanted && start.elapsed() < PROMPT {
             // Where both sides share a core, the other one has to run.
             std::thread::yield_now();
             self.read(RecvFlags::DONTWAIT)?;
