@@ -25,7 +25,8 @@ use super::{CallFault, Confinement, Limits};
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// glibc's allocator gives the memory of tensors back to the system when they are dropped, and a step then
-/// waits for the pages again: below these sizes (64 and 256 MiB) it keeps it.
+/// waits for the pages again: below these sizes (64 and 256 MiB) it keeps it. For LibTorch, and for learners
+/// without perdura-nn, which brings an allocator of its own.
 const KEEP_MEMORY: [(&str, &str); 2] =
     [("MALLOC_MMAP_THRESHOLD_", "67108864"), ("MALLOC_TRIM_THRESHOLD_", "268435456")];
 

@@ -45,7 +45,7 @@ impl Modulator {
     pub fn layer(&mut self, l: usize, before: Features, mode: Mode) -> Result<Features> {
         match (self, before) {
             (Modulator::Units(layers), Features::Units(x)) => {
-                Ok(Features::Units(relu(layers[l].forward(x))))
+                Ok(Features::Units(layers[l].forward_relu(x)))
             }
             (Modulator::Maps(blocks), Features::Maps(x)) => {
                 Ok(Features::Maps(blocks[l].forward(x, mode)?))

@@ -5,6 +5,7 @@
 use burn::tensor::Tensor;
 
 use crate::device::in_main_memory;
+use crate::loops;
 use crate::network::{Network, TensorMut};
 
 /// Which tensors move.
@@ -82,21 +83,14 @@ fn pass<'a, const D: usize>(
             mine.inplace(|mine| {
                 let mut mine = mine.into_data();
                 let following = mine.as_mut_slice().expect("networks compute in f32");
-                average(following, leading, alpha);
+                // The roundings of three operations on tensors: methods that take the one way and
+                // methods that take the other agree to the byte.
+                loops::average(following, leading, alpha);
                 Tensor::from_data(mine, &device)
             });
         }
         Tensor::from_data(theirs, &device)
     });
-}
-
-/// The same roundings as three operations on tensors: methods that take the one way and methods
-/// that take the other agree to the byte.
-fn average(mine: &mut [f32], theirs: &[f32], alpha: f64) {
-    let (alpha, rest) = (alpha as f32, (1.0 - alpha) as f32);
-    for (mine, theirs) in mine.iter_mut().zip(theirs) {
-        *mine = *mine * alpha + *theirs * rest;
-    }
 }
 
 #[cfg(test)]
@@ -153,12 +147,5 @@ mod tests {
             assert_eq!(values(&two), values(&b), "{kind:?}");
             assert_eq!((values(&leader), values(&shared)), (before.clone(), before), "{kind:?}");
         }
-    }
-
-    #[test]
-    fn an_average_by_hand() {
-        let mut mine = [1.0, 2.0];
-        super::average(&mut mine, &[3.0, -2.0], 0.75);
-        assert_eq!(mine, [1.5, 1.0]);
     }
 }

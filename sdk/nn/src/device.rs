@@ -1,5 +1,5 @@
-//! Where learners compute. With `libtorch.rs` the only file that names a backend: everything else
-//! works on the [`Device`] made here.
+//! Where learners compute. With `flex.rs` and `libtorch.rs` the only file that names a backend:
+//! everything else works on the [`Device`] made here.
 //!
 //! burn-tch is marked deprecated upstream from 0.22. It is here because convolutions are several
 //! times faster on LibTorch than on flex (design section 6). The way out, once a CubeCL backend is

@@ -68,11 +68,13 @@ mod convert;
 mod device;
 pub mod eigen;
 pub mod flat;
+mod flex;
 mod init;
 #[cfg(feature = "libtorch")]
 mod libtorch;
 mod linear;
 mod look_ahead;
+mod loops;
 pub mod losses;
 pub mod masks;
 pub mod matrix;
@@ -100,3 +102,8 @@ pub use net::{Net, NetShape};
 pub use network::{Listing, Network, TensorMut};
 pub use resnet18::{ResNet18, ResNetShape, Stem, pool};
 pub use update::{Update, clip_factor};
+
+/// A step makes and drops tensors of up to megabytes; how fast that goes is a tenth of a small step.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

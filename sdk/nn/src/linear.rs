@@ -1,9 +1,12 @@
 //! Linear layers.
 
+use burn::tensor::activation::relu;
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
+use crate::device::in_main_memory;
+use crate::flex::{self, Then};
 use crate::init::{pytorch_bound, uniform};
 use crate::network::{Listing, Network, TensorMut};
 use crate::state::transposed;
@@ -36,7 +39,18 @@ impl Linear {
 
     /// `[rows, in]` to `[rows, out]`.
     pub fn forward(&self, inputs: Tensor<2>) -> Tensor<2> {
-        linear(inputs, self.weight.clone(), self.bias.clone())
+        match in_main_memory(&inputs.device().without_autodiff()) {
+            true => flex::linear(&inputs, &self.weight, self.bias.as_ref(), Then::Nothing),
+            false => linear(inputs, self.weight.clone(), self.bias.clone()),
+        }
+    }
+
+    /// `max(0, x·W + b)`.
+    pub fn forward_relu(&self, inputs: Tensor<2>) -> Tensor<2> {
+        match in_main_memory(&inputs.device().without_autodiff()) {
+            true => flex::linear(&inputs, &self.weight, self.bias.as_ref(), Then::Relu),
+            false => relu(self.forward(inputs)),
+        }
     }
 
     /// Width of the inputs.

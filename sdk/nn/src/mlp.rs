@@ -1,7 +1,6 @@
 //! Multi-layer perceptrons: linear layers with ReLU after each. A [`Net`](crate::Net) adds the
 //! head.
 
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
@@ -35,7 +34,7 @@ impl Mlp {
         change: impl Fn(usize, Tensor<2>) -> Tensor<2>,
     ) -> Vec<Tensor<2>> {
         let apply = |x: &mut Tensor<2>, (number, layer): (usize, &Linear)| {
-            *x = change(number, relu(layer.forward(x.clone())));
+            *x = change(number, layer.forward_relu(x.clone()));
             Some(x.clone())
         };
         self.layers.iter().enumerate().scan(x, apply).collect()
@@ -43,7 +42,7 @@ impl Mlp {
 
     /// `[n, inputs]` to the output of the last layer; without layers, the input.
     pub fn features(&self, x: Tensor<2>) -> Tensor<2> {
-        self.layers.iter().fold(x, |x, layer| relu(layer.forward(x)))
+        self.layers.iter().fold(x, |x, layer| layer.forward_relu(x))
     }
 
     /// Width of the inputs.

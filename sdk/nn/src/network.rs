@@ -6,6 +6,7 @@ use std::borrow::Borrow;
 
 use crate::averages;
 use crate::device::in_main_memory;
+use crate::loops;
 
 /// A tensor of a network, to be read or replaced. A replacement keeps its shape.
 pub enum TensorMut<'a> {
@@ -244,8 +245,7 @@ fn descend<const D: usize>(mine: &mut Tensor<D>, gradient: Option<Tensor<D>>, lr
             let (mut mine, gradient) = (mine.into_data(), gradient.into_data());
             let numbers = mine.as_mut_slice::<f32>().expect("networks compute in f32");
             let slopes = gradient.as_slice::<f32>().expect("networks compute in f32");
-            let lr = lr as f32;
-            numbers.iter_mut().zip(slopes).for_each(|(number, slope)| *number -= *slope * lr);
+            loops::descend(numbers, slopes, lr as f32);
             Tensor::from_data(mine, &device)
         }
     });

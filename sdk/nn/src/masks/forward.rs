@@ -58,7 +58,7 @@ pub fn forward(net: &mut Net, x: Tensor<2>, masks: &RowMasks, mode: Mode) -> Res
     let features = match &mut net.backbone {
         Backbone::Mlp(mlp) => {
             let layers = mlp.layers.iter().zip(&masks.layers);
-            layers.fold(x, |x, (layer, mask)| relu(layer.forward(x)) * mask.clone())
+            layers.fold(x, |x, (layer, mask)| layer.forward_relu(x) * mask.clone())
         }
         Backbone::ResNet18 { network, image } => {
             pool(resnet(network, images(x, *image), masks, mode)?)
