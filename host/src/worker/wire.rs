@@ -68,9 +68,11 @@ pub struct Wire {
 }
 
 /// A frame that comes within this time is looked out for instead of slept for, as long as the one before did
-/// too: to be woken takes 20 us and more, which is a good part of a small step. Learners whose steps take
-/// longer cost their host no looking out.
-const PROMPT: Duration = Duration::from_micros(200);
+/// too: to be woken takes 20 us on some machines, 60 us on others, and what was in the caches is gone, which
+/// is a good part of a small step. A slower machine takes 200 us for one. Whoever looks out gives way to all
+/// that has work to do, so that runs side by side lose nothing by it, and learners whose steps take longer
+/// cost their host no looking out.
+const PROMPT: Duration = Duration::from_micros(500);
 
 impl Wire {
     pub fn new(socket: OwnedFd) -> Self {
