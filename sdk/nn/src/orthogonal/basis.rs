@@ -6,6 +6,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::eigen::leading_eigenvectors;
+use crate::loops::{add, dot};
 
 /// Rounds of power iteration for the leading direction of a matrix; a gradient of one sample has a
 /// single one in a linear layer, where one round is enough.
@@ -244,26 +245,6 @@ fn remove_one(vector: &mut [f32], direction: &[f32]) {
 /// Euclidean norm, summed in double precision.
 pub fn norm(vector: &[f32]) -> f64 {
     vector.chunks(256).map(|piece| f64::from(dot(piece, piece))).sum::<f64>().sqrt()
-}
-
-/// Sums side by side: the compiler makes vectors of them, and the error of a long sum stays small.
-const LANES: usize = 32;
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(x, y)| x * y).sum();
-    for (a, b) in a.zip(b) {
-        for ((sum, x), y) in sums.iter_mut().zip(a).zip(b) {
-            *sum += x * y;
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
-/// `a ← a + scale·b`.
-fn add(a: &mut [f32], b: &[f32], scale: f32) {
-    a.iter_mut().zip(b).for_each(|(a, b)| *a += scale * b);
 }
 
 #[cfg(test)]
