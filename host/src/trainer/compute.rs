@@ -2,13 +2,17 @@
 //! count. What a learner says of itself cannot be checked, and forwards and backwards inside it
 //! cannot be seen; this can.
 
-use crate::worker::cpu_seconds_of;
+use std::sync::Arc;
 
-/// Counts the CPU time of a learner while it trains, and not while it saves its state for others.
+use crate::worker::{LookingOut, cpu_seconds_of};
+
+/// Counts the CPU time of a learner while it trains, and not while it saves its state for others, nor what its
+/// process spends on looking out for the host.
 #[derive(Clone, Debug, Default)]
 pub struct Compute {
     /// `None` where the learner shares the process of the run.
     pid: Option<u32>,
+    looking_out: Option<Arc<LookingOut>>,
     /// Counted before `since`, by earlier processes of the run too.
     spent: f64,
     /// Count of the process when it last went on; `None` while it is not to be counted.
@@ -17,8 +21,8 @@ pub struct Compute {
 
 impl Compute {
     /// Counts from now on, in this process.
-    pub fn begin(&mut self, pid: Option<u32>) {
-        self.pid = pid;
+    pub fn begin(&mut self, pid: Option<u32>, looking_out: Option<Arc<LookingOut>>) {
+        (self.pid, self.looking_out) = (pid, looking_out);
         self.go_on();
     }
 
@@ -30,7 +34,7 @@ impl Compute {
 
     /// What follows is training.
     pub fn go_on(&mut self) {
-        self.since = self.pid.and_then(cpu_seconds_of);
+        self.since = self.count();
     }
 
     /// Adds what earlier processes of the run have spent.
@@ -45,8 +49,14 @@ impl Compute {
 
     /// Of a process that has ended, what came after the last pause is lost.
     fn lately(&self) -> f64 {
-        let now = self.since.and(self.pid).and_then(cpu_seconds_of);
+        let now = self.since.and(self.count());
         now.zip(self.since).map_or(0.0, |(now, since)| (now - since).max(0.0))
+    }
+
+    /// Seconds of the process so far, less what was looking out.
+    fn count(&self) -> Option<f64> {
+        let looking_out = self.looking_out.as_ref().map_or(0.0, |time| time.seconds());
+        Some(cpu_seconds_of(self.pid?)? - looking_out)
     }
 }
 
@@ -68,7 +78,7 @@ mod tests {
     #[test]
     fn only_what_is_training_counts() {
         let mut compute = Compute::default();
-        compute.begin(Some(std::process::id()));
+        compute.begin(Some(std::process::id()), None);
         work(0.05);
         compute.pause();
         let paused = compute.seconds().unwrap();
@@ -85,10 +95,10 @@ mod tests {
     #[test]
     fn without_a_process_of_its_own_nothing_is_known() {
         let mut compute = Compute::default();
-        compute.begin(None);
+        compute.begin(None, None);
         compute.pause();
         assert_eq!(compute.seconds(), None);
-        compute.begin(Some(u32::MAX));
+        compute.begin(Some(u32::MAX), None);
         assert_eq!(compute.seconds(), Some(0.0), "it has ended");
     }
 }

@@ -223,7 +223,7 @@ impl Recorder {
     pub fn training_begins(&mut self, port: &dyn LearnerPort) {
         let own = port.tier() != Tier::InProcess;
         self.worker = own.then(|| port.usage().map(|usage| usage.pid)).flatten();
-        self.compute.begin(self.worker);
+        self.compute.begin(self.worker, port.looking_out());
     }
 
     /// The run was asked to end: it can be taken up after so many steps.

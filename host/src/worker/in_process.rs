@@ -7,9 +7,10 @@ use perdura_abi::table::{
     AbiError, HostHandle, HostOp, LearnerBox, Message, Op, PluginRootRef, Reply,
 };
 
-use super::port::{CallTimes, HostServices, LearnerPort, Tier};
+use super::port::{CallTimes, HostServices, LearnerPort, LookingOut, Tier};
 use super::{CallFault, Usage};
 use perdura_abi::serve::{Answerer, Parts, with_handle};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A learner that is called directly.
@@ -58,6 +59,10 @@ impl LearnerPort for InProcessPort {
         let answered = outcome.map_err(|error| CallFault::from_abi(op.name(), error))?;
         copy_reply(&answered, reply);
         Ok(())
+    }
+
+    fn looking_out(&self) -> Option<Arc<LookingOut>> {
+        None
     }
 
     fn times(&self) -> CallTimes {

@@ -4,15 +4,17 @@ use perdura_abi::MessageBuf;
 use perdura_abi::buffer::{ALIGNMENT_BYTES, Slot};
 use perdura_abi::message::CancelledReply;
 use perdura_abi::table::{AbiError, ErrorKind, HostOp};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::port::{CallTimes, HostServices};
+use super::port::{CallTimes, HostServices, LookingOut};
 use super::protocol::{
     Head, HostHello, Kind, NOT_OPENED, VERSION, check_sendable, error_from, error_header,
 };
 use super::shared::Area;
+use super::usage::CpuClock;
 use super::watch::Watch;
-use super::wire::{Wire, WireError};
+use super::wire::{PROMPT, Wire, WireError};
 
 /// The socket and the shared memory, named as the worker sees them.
 pub struct Link {
@@ -21,6 +23,11 @@ pub struct Link {
     pub outbox: Area,
     /// Of the call that ended last.
     pub times: CallTimes,
+    pub looking_out: Arc<LookingOut>,
+    /// Of the worker.
+    clock: Option<CpuClock>,
+    /// Its count, and the time, when it last had nothing more to do.
+    idle: Option<(Duration, Instant)>,
     request: MessageBuf,
     answer: MessageBuf,
 }
@@ -45,9 +52,26 @@ pub enum Greeting {
 }
 
 impl Link {
-    pub fn new(wire: Wire, inbox: Area, outbox: Area) -> Self {
+    /// To the worker of this process number.
+    pub fn new(wire: Wire, inbox: Area, outbox: Area, worker: u32) -> Self {
         let (request, answer) = (MessageBuf::new(), MessageBuf::new());
-        Link { wire, inbox, outbox, times: CallTimes::default(), request, answer }
+        let (times, looking_out) = (CallTimes::default(), Arc::default());
+        let (clock, idle) = (CpuClock::of(worker), None);
+        Link { wire, inbox, outbox, times, looking_out, clock, idle, request, answer }
+    }
+
+    /// The worker has nothing to do until the next frame comes.
+    fn idles(&mut self) {
+        self.idle = self.clock.and_then(CpuClock::read).map(|count| (count, Instant::now()));
+    }
+
+    /// The next frame goes to the worker: what it has spent since [`Link::idles`] was looking out, as far as one
+    /// thread can have done that. What is more than this is work of the learner's own threads, and counts.
+    fn wakes(&mut self) {
+        let Some((before, since)) = self.idle.take() else { return };
+        let Some(now) = self.clock.and_then(CpuClock::read) else { return };
+        let spent = now.saturating_sub(before);
+        self.looking_out.add(spent.min(since.elapsed()).min(PROMPT));
     }
 
     /// Exchanges greetings; the worker opens the plugin in between.
@@ -86,10 +110,12 @@ impl Link {
         }
         let len = task.message.arena().len();
         let tensors = (task.message.slots(), (0, len));
+        self.wakes();
         self.wire.send((task.kind, task.number), task.message.header(), tensors, watch)?;
         let behind = len.next_multiple_of(ALIGNMENT_BYTES);
         loop {
             let (head, slots) = self.wire.receive(self.outbox.size_bytes(), watch)?;
+            self.idles();
             if matches!(head.kind, Kind::Return | Kind::Fail) && !head.took.is_zero() {
                 self.times.worker = Some(head.took);
             }
@@ -109,6 +135,7 @@ impl Link {
                     let served = served.and_then(|()| put(&mut self.inbox, behind, &self.answer));
                     self.times.services += began.elapsed();
                     watch.resume(op);
+                    self.wakes();
                     self.answer(served, behind, watch)?;
                 }
                 kind => return Err(WireError::Garbage(format!("an unexpected frame {kind:?}"))),

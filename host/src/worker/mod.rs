@@ -10,7 +10,7 @@
 //! is what a worker gives up before it opens a plugin; `THREATS.md` says what that is good for.
 //!
 //! `unsafe` is found in three files: `shared.rs` (mapped memory), `serve.rs` (the beginning and the exit of a
-//! worker) and `usage.rs` (what a process that has ended used).
+//! worker) and `usage.rs` (what a process uses, and what one that has ended used).
 
 mod child;
 mod confine;
@@ -36,7 +36,7 @@ pub use child::Limits;
 pub use confine::{Confinement, confine, is_gpu, lacking};
 pub use fault::{CallFault, FaultKind, FaultTraces};
 pub use in_process::{InProcessPort, in_process};
-pub use port::{CallTimes, HostServices, LearnerPort, NoServices, Tier};
+pub use port::{CallTimes, HostServices, LearnerPort, LookingOut, NoServices, Tier};
 pub use process::{Deadlines, WorkerPort};
 pub use serve::{HOST_VARIABLE, end_with_host, run, serve};
 pub use spawn::{SpawnOptions, describe, open, spawn};

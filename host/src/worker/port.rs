@@ -3,6 +3,8 @@
 use perdura_abi::MessageBuf;
 use perdura_abi::table::{AbiError, ErrorKind, HostOp, Message, Op};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{CallFault, Usage};
@@ -25,6 +27,9 @@ pub trait LearnerPort: Send {
     /// Where the time of the last call went.
     fn times(&self) -> CallTimes;
 
+    /// What the learner's process spends on looking out for the host, if it has one of its own.
+    fn looking_out(&self) -> Option<Arc<LookingOut>>;
+
     /// Where the learner runs.
     fn tier(&self) -> Tier;
 
@@ -42,6 +47,22 @@ pub struct CallTimes {
     pub worker: Option<Duration>,
     /// The host's own work for requests in between.
     pub services: Duration,
+}
+
+/// CPU time that a worker has spent on looking out for its host's next frame, by the host's own clocks. It is
+/// part of what the kernel counts, and none of the learner's work.
+#[derive(Debug, Default)]
+pub struct LookingOut(AtomicU64);
+
+impl LookingOut {
+    pub(super) fn add(&self, time: Duration) {
+        self.0.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// So far.
+    pub fn seconds(&self) -> f64 {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed)).as_secs_f64()
+    }
 }
 
 /// How strongly a learner is kept apart from the host. Kept with every result.

@@ -2,11 +2,12 @@
 
 use perdura_abi::MessageBuf;
 use perdura_abi::table::Op;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::child::{WorkerChild, verdict};
 use super::link::{Greeting, Link, Task};
-use super::port::{CallTimes, HostServices, LearnerPort, Tier};
+use super::port::{CallTimes, HostServices, LearnerPort, LookingOut, Tier};
 use super::protocol::{HostHello, Kind};
 use super::watch::Watch;
 use super::wire::WireError;
@@ -85,6 +86,10 @@ impl LearnerPort for WorkerPort {
 
     fn times(&self) -> CallTimes {
         self.link.times
+    }
+
+    fn looking_out(&self) -> Option<Arc<LookingOut>> {
+        Some(self.link.looking_out.clone())
     }
 
     fn tier(&self) -> Tier {

@@ -116,7 +116,7 @@ fn start(options: &SpawnOptions) -> Result<WorkerPort, WireError> {
     send_prelude(near.as_fd(), [inbox.file(), outbox.file()])?;
     let directory = tempfile::Builder::new().prefix("perdura-worker-").tempdir()?;
     let child = start_process(options, directory, far)?;
-    let link = Link::new(Wire::new(near.into()), inbox, outbox);
+    let link = Link::new(Wire::new(near.into()), inbox, outbox, child.id());
     Ok(WorkerPort::new(child, link, options.deadlines))
 }
 

@@ -148,6 +148,28 @@ fn a_call_tells_where_its_time_went() {
     }
 }
 
+/// While the host works the worker looks out for it, which is none of the learner's work.
+#[test]
+fn looking_out_is_told_apart() {
+    for mut port in both() {
+        let Some(looking_out) = port.looking_out() else {
+            assert_eq!(port.tier(), Tier::InProcess);
+            continue;
+        };
+        let mut ours = Duration::ZERO;
+        for _ in 0..200 {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_micros(100) {}
+            ours += began.elapsed();
+            give(port.as_mut(), "echo").unwrap();
+        }
+        let (spent, all) = (looking_out.seconds(), port.usage().unwrap().cpu_seconds);
+        assert!(spent > 0.0 && spent < all, "{spent} of {all}");
+        // Beyond what the test does in between are its calls' beginnings and ends.
+        assert!(spent < 3.0 * ours.as_secs_f64(), "{spent} of {ours:?}");
+    }
+}
+
 #[test]
 fn requests_are_answered_within_a_call_in_every_tier() {
     for (padding, mut port) in [(0, both()), (64 << 20, both())].into_iter().flat_map(with_each) {

@@ -1,15 +1,16 @@
-//! What a process has used so far, from `/proc`, and what one that has ended had used.
+//! What a process has used so far, by the kernel's count, and what one that has ended had used.
 
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
+use std::time::Duration;
 
 /// Time and memory of one process.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
 pub struct Usage {
     pub pid: u32,
-    /// User and system time of all its threads; in steps of 10 ms.
+    /// User and system time of all its threads.
     pub cpu_seconds: f64,
     /// Largest resident size so far; shared pages count in full.
     pub resident_peak_bytes: u64,
@@ -17,25 +18,47 @@ pub struct Usage {
     pub pss_bytes: u64,
 }
 
-/// Linux reports times in ticks of this rate on every architecture we build for.
-const TICKS_PER_SECOND: f64 = 100.0;
-
 impl Usage {
     /// Reads the usage of a living process; `None` where it is gone or a zombie.
     pub fn of(pid: u32) -> Option<Usage> {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
         Some(Usage {
             pid,
-            cpu_seconds: cpu_seconds(&read("stat")?)?,
+            cpu_seconds: cpu_seconds_of(pid)?,
             resident_peak_bytes: kib_field(&read("status")?, "VmHWM:")?,
             pss_bytes: kib_field(&read("smaps_rollup")?, "Pss:")?,
         })
     }
 }
 
-/// User and system time of all threads of a living process, in steps of 10 ms; `None` where it is gone.
+/// User and system time of all threads of a process; `None` where it is gone.
 pub fn cpu_seconds_of(pid: u32) -> Option<f64> {
-    cpu_seconds(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    CpuClock::of(pid)?.read().map(|time| time.as_secs_f64())
+}
+
+/// The kernel's count of the CPU time of a process, to the nanosecond. Reading it takes less than a
+/// microsecond.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CpuClock(libc::clockid_t);
+
+impl CpuClock {
+    pub(crate) fn of(pid: u32) -> Option<CpuClock> {
+        // To the kernel 0 is this process.
+        let pid = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0)?;
+        let mut clock = 0;
+        // SAFETY: the function writes one number where the pointer points.
+        let failed = unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) };
+        (failed == 0).then_some(CpuClock(clock))
+    }
+
+    /// `None` where the process is gone.
+    pub(crate) fn read(self) -> Option<Duration> {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the function writes one `timespec` where the pointer points.
+        let failed = unsafe { libc::clock_gettime(self.0, &raw mut time) };
+        let seconds = u64::try_from(time.tv_sec).ok()?;
+        (failed == 0).then(|| Duration::new(seconds, time.tv_nsec as u32))
+    }
 }
 
 /// Largest resident size of a child that has ended or is ending, which is still to be reaped afterwards.
@@ -59,14 +82,6 @@ pub(crate) fn peak_of_ended(child: Pid) -> Option<u64> {
     (!failed && peak > own).then_some(peak)
 }
 
-/// Fields 14 and 15 of `/proc/pid/stat`. The name in field 2 may hold spaces and brackets.
-fn cpu_seconds(stat: &str) -> Option<f64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some((user + system) / TICKS_PER_SECOND)
-}
-
 fn kib_field(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(rest.split_ascii_whitespace().next()?.parse::<u64>().ok()? * 1024)
@@ -77,9 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_behind_a_nasty_name() {
-        let stat = "7 (a) b) R 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 9 9 9";
-        assert_eq!(cpu_seconds(stat), Some(3.0));
+    fn fields_are_found() {
         assert_eq!(kib_field("VmPeak: 9 kB\nVmHWM:\t    12 kB\n", "VmHWM:"), Some(12_288));
     }
 
@@ -88,6 +101,22 @@ mod tests {
         let usage = Usage::of(std::process::id()).unwrap();
         assert!(usage.resident_peak_bytes > 1 << 20 && usage.pss_bytes > 0);
         assert!(Usage::of(u32::MAX).is_none());
+        assert!([0, u32::MAX].into_iter().all(|pid| cpu_seconds_of(pid).is_none()));
+    }
+
+    /// The count is that of the other process: it grows while that one works, as much as it works.
+    #[test]
+    fn another_process_is_counted() {
+        let mut child =
+            std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let (clock, begun) = (CpuClock::of(child.id()).unwrap(), std::time::Instant::now());
+        while clock.read().unwrap() < Duration::from_millis(20) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no CPU time is counted");
+        }
+        assert!(clock.read().unwrap() <= begun.elapsed() + Duration::from_millis(20));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(clock.read().is_none(), "it is gone");
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub struct Wire {
 /// is a good part of a small step. A slower machine takes 200 us for one. Whoever looks out gives way to all
 /// that has work to do, so that runs side by side lose nothing by it, and learners whose steps take longer
 /// cost their host no looking out.
-const PROMPT: Duration = Duration::from_micros(500);
+pub const PROMPT: Duration = Duration::from_micros(500);
 
 impl Wire {
     pub fn new(socket: OwnedFd) -> Self {
