@@ -94,17 +94,17 @@ impl<const N: usize> Backward<Flex, N> for Layer {
         let mut given = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let Record { x, weight, output } = ops.state;
         if let Some(output) = output {
-            block(&mut given, &output);
+            block(&mut given, numbers(&output));
         }
         let mut parents = ops.parents.into_iter();
         let mut parent = || parents.next().flatten().map(|parent| parent.id);
         let slopes = Matrix::of(&given);
         if let (Some(id), Some(weight)) = (parent(), &weight) {
-            let weight = weight.to_contiguous();
+            let weight = readable(weight);
             gradients.register::<Flex>(id, slopes.times(Matrix::of(&weight).transposed()).handle());
         }
         if let (Some(id), Some(x)) = (parent(), &x) {
-            let x = x.to_contiguous();
+            let x = readable(x);
             gradients.register::<Flex>(id, Matrix::of(&x).transposed().times(slopes).handle());
         }
         if let Some(id) = parent() {
@@ -114,20 +114,22 @@ impl<const N: usize> Backward<Flex, N> for Layer {
 }
 
 /// A gradient passes where the ReLU's output is not 0.
-fn block(given: &mut Handle, output: &Handle) {
-    let slopes = given.storage_mut::<f32>().iter_mut();
-    for (slope, &out) in slopes.zip(output.storage::<f32>()) {
+fn block(given: &mut Handle, output: &[f32]) {
+    let (start, end) = place(given);
+    let slopes = given.storage_mut::<f32>()[start..end].iter_mut();
+    for (slope, &out) in slopes.zip(output) {
         let passes = out.is_nan() || out > 0.0;
         *slope = if passes { *slope } else { 0.0 };
     }
 }
 
 fn forward(x: &Handle, weight: &Handle, bias: Option<&Handle>, then: Then) -> Handle {
-    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+    let (x, weight) = (readable(x), readable(weight));
     let mut out = Matrix::of(&x).times(Matrix::of(&weight));
     let bias = bias.map(Handle::to_contiguous);
     if let Some(bias) = &bias {
-        let bias = bias.storage::<f32>();
+        let bias = numbers(bias);
+        assert_eq!(bias.len(), out.columns, "a bias for each output");
         for row in out.values.chunks_exact_mut(bias.len().max(1)) {
             row.iter_mut().zip(bias).for_each(|(value, b)| *value += b);
         }
@@ -141,14 +143,34 @@ fn forward(x: &Handle, weight: &Handle, bias: Option<&Handle>, then: Then) -> Ha
     out.handle()
 }
 
+/// Where in its memory the numbers of a tensor without gaps begin and end.
+fn place(tensor: &Handle) -> (usize, usize) {
+    tensor.layout().contiguous_offsets().expect("a tensor without gaps")
+}
+
+/// The numbers of a tensor without gaps.
+fn numbers(tensor: &Handle) -> &[f32] {
+    let (start, end) = place(tensor);
+    &tensor.storage::<f32>()[start..end]
+}
+
+/// The tensor, in an order of memory that the kernel of products reads.
+fn readable(tensor: &Handle) -> Handle {
+    match tensor.layout().strides().iter().all(|stride| *stride >= 0) {
+        true => tensor.clone(),
+        false => tensor.to_contiguous(),
+    }
+}
+
 /// A matrix in main memory as the kernel of products reads it.
 #[derive(Clone, Copy)]
 struct Matrix<'a> {
+    /// From its first number on.
     values: &'a [f32],
     rows: usize,
     columns: usize,
-    /// True where memory holds it column by column.
-    by_column: bool,
+    /// From one row to the next, from one column to the next; not below 0.
+    strides: (isize, isize),
 }
 
 /// A product, row by row.
@@ -162,42 +184,49 @@ struct Product {
 const PARALLEL: usize = 192 * 192 * 192;
 
 impl<'a> Matrix<'a> {
-    /// A contiguous tensor of two dimensions.
+    /// A tensor of two dimensions that is [`readable`].
     fn of(tensor: &'a Handle) -> Self {
-        let &[rows, columns] = &tensor.layout().shape()[..] else {
+        let layout = tensor.layout();
+        let (&[rows, columns], &[row, column]) = (&layout.shape()[..], layout.strides()) else {
             unreachable!("linear layers take matrices")
         };
-        Matrix { values: tensor.storage::<f32>(), rows, columns, by_column: false }
+        let values = &tensor.storage::<f32>()[layout.start_offset()..];
+        Matrix { values, rows, columns, strides: (row, column) }
     }
 
     fn transposed(self) -> Self {
-        let Matrix { values, rows, columns, by_column } = self;
-        Matrix { values, rows: columns, columns: rows, by_column: !by_column }
+        let Matrix { values, rows, columns, strides: (row, column) } = self;
+        Matrix { values, rows: columns, columns: rows, strides: (column, row) }
     }
 
-    /// From one row to the next, from one column to the next.
-    fn strides(self) -> (isize, isize) {
-        match self.by_column {
-            true => (1, self.rows as isize),
-            false => (self.columns as isize, 1),
-        }
+    /// Whether all its numbers are there.
+    fn is_whole(&self) -> bool {
+        let steps = |count: usize, stride: isize| {
+            count.checked_sub(1)?.checked_mul(usize::try_from(stride).ok()?)
+        };
+        let last = || {
+            let (row, column) = self.strides;
+            steps(self.rows, row)?.checked_add(steps(self.columns, column)?)
+        };
+        self.rows == 0 || self.columns == 0 || last().is_some_and(|last| last < self.values.len())
     }
 
     fn times(self, other: Matrix<'_>) -> Product {
         let (m, k, n) = (self.rows, self.columns, other.columns);
         assert_eq!(k, other.rows, "shapes of a product");
-        assert_eq!(self.values.len(), m * k, "a matrix has all its numbers");
-        assert_eq!(other.values.len(), k * n, "a matrix has all its numbers");
-        let mut values = Vec::with_capacity(m * n);
-        let parallelism = match m * k * n >= PARALLEL {
+        assert!(self.is_whole() && other.is_whole(), "a matrix has all its numbers");
+        let count = m.checked_mul(n).expect("numbers that have room in memory");
+        let mut values = Vec::with_capacity(count);
+        let parallelism = match count.saturating_mul(k) >= PARALLEL {
             true => gemm::Parallelism::Rayon(0),
             false => gemm::Parallelism::None,
         };
-        let ((row, column), (other_row, other_column)) = (self.strides(), other.strides());
-        // SAFETY: every address of an operand lies in its slice: its length is rows times columns, and the
-        // strides are those of one of the two orders in which that many numbers are a matrix. The result is
-        // m·n numbers in rows of n, for which there is room, and nothing else knows of; the kernel does not
-        // read it (`false`) and writes all of it, so that the length is true afterwards.
+        let ((row, column), (other_row, other_column)) = (self.strides, other.strides);
+        // SAFETY: every address of an operand lies in its slice: strides are not below 0, and the last of its
+        // numbers, the one farthest from the first, has been found to lie in it; an operand without numbers
+        // is not read. The result is m·n numbers in rows of n, for which there is room, and nothing else
+        // knows of; the kernel does not read it (`false`) and writes all of it, so that the length is true
+        // afterwards.
         #[allow(unsafe_code)]
         unsafe {
             gemm::gemm(
@@ -221,7 +250,7 @@ impl<'a> Matrix<'a> {
                 false,
                 parallelism,
             );
-            values.set_len(m * n);
+            values.set_len(count);
         }
         Product { values, rows: m, columns: n }
     }
@@ -333,7 +362,38 @@ mod tests {
         assert_eq!(bits(y.clone().inner()), bits(plain));
         let slopes = y.sum().backward();
         assert!(tracked.grad(&slopes).is_some());
-        assert!(w.clone().autodiff().grad(&slopes).is_none());
+        let (frozen, b) = (w.clone().autodiff(), vector(&some(4, 3)).autodiff().require_grad());
+        let slopes = linear(&x, &frozen, Some(&b), Then::Nothing).sum().backward();
+        assert!(frozen.grad(&slopes).is_none());
+        assert_eq!(bits(b.grad(&slopes).unwrap()), [2.0f32.to_bits(); 4], "a row each");
+    }
+
+    /// A weight that two layers share has the sum of both gradients, and views that begin anywhere in their
+    /// memory, or run across it, give burn's bits.
+    #[test]
+    fn shared_weights_and_views() {
+        for across in [false, true] {
+            let run = |fused: bool| {
+                let x = matrix(&some(24, 1), [6, 4]).slice([2..5, 0..4]);
+                let w = matrix(&some(24, 2), [6, 4]).autodiff().require_grad();
+                let view = match across {
+                    true => w.clone().slice([1..5, 0..4]).transpose(),
+                    false => w.clone().slice([1..5, 0..4]),
+                };
+                let layer = |x: Tensor<2>| match fused {
+                    true => linear(&x, &view, None, Then::Relu),
+                    false => relu(burns(x.autodiff(), view.clone(), None)),
+                };
+                let y = layer(x);
+                let y = match fused {
+                    true => linear(&y, &view, None, Then::Nothing),
+                    false => burns(y, view.clone(), None),
+                };
+                let slopes = (y.clone() * y.clone()).sum().backward();
+                (bits(y.inner()), bits(w.grad(&slopes).unwrap()))
+            };
+            assert_eq!(run(true), run(false), "across {across}");
+        }
     }
 
     #[test]
@@ -353,6 +413,20 @@ mod tests {
         let (x, w) = (matrix(&[], [2, 0]), matrix(&[], [0, 1]));
         let y = linear(&x, &w, Some(&vector(&[0.5])), Then::Nothing);
         assert_eq!(y.into_data(), TensorData::from([[0.5f32], [0.5]]));
+        for (n, inputs) in [(0, 3), (2, 0)] {
+            let x = matrix(&some(n * inputs, 1), [n, inputs]).autodiff().require_grad();
+            let w = matrix(&some(inputs * 2, 2), [inputs, 2]).autodiff().require_grad();
+            let slopes = linear(&x, &w, None, Then::Relu).sum().backward();
+            assert_eq!(bits(w.grad(&slopes).unwrap()), vec![0; inputs * 2]);
+            assert_eq!(x.grad(&slopes).unwrap().dims(), [n, inputs]);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a bias for each output")]
+    fn a_bias_of_another_length_is_refused() {
+        let (x, w) = (matrix(&some(6, 1), [2, 3]), matrix(&some(12, 1), [3, 4]));
+        linear(&x, &w, Some(&vector(&[1.0, 2.0])), Then::Nothing);
     }
 
     #[test]
