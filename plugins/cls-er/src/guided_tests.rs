@@ -150,6 +150,32 @@ fn a_speed_of_one_is_the_plain_method() {
     }
 }
 
+/// 3.3: `hat` with full speed at similarity 1, none below, and groups that are like none but
+/// themselves has HAT's gate: masks without rates, bit for bit, with three groups.
+#[test]
+fn a_step_at_one_among_unlike_groups_is_masks_alone() {
+    let run = |config: Config| {
+        let mut driver = driver(config);
+        for (experience, replay) in [(0, None), (1, Some(0)), (2, Some(1)), (3, Some(2))] {
+            begin(
+                &mut driver,
+                experience,
+                experience % 3,
+                &[0, 1, 2][..experience.min(3) as usize],
+            );
+            train(&mut driver, experience, experience % 3, replay);
+            driver.end_experience(experience).unwrap();
+        }
+        all(&mut driver)
+    };
+    let hard = Config { groups: vec![0, 1, 2, 0], mask_anneal: false, lambda_c: 0.0, ..masked() };
+    let (similarity, oracle_across) = (SimilarityGiven::Oracle, 0.0);
+    let (plasticity, speed, tau) = (Plasticity::Hat, SpeedCurve::Step, 1.0);
+    let rated = Config { similarity, oracle_across, plasticity, speed, tau, ..hard.clone() };
+    assert_eq!(run(rated.clone()), run(hard));
+    assert_ne!(run(Config { tau: 0.0, ..rated.clone() }), run(rated), "all at full speed");
+}
+
 /// What a closed group owns does not move by the new batch of another; what is replayed moves it.
 #[test]
 fn the_gate_closes_for_the_new_batch_alone() {
