@@ -16,6 +16,8 @@ mod measure;
 mod memories;
 mod merging;
 mod method;
+#[cfg(test)]
+mod resnet_tests;
 mod saved;
 #[cfg(test)]
 mod support;
