@@ -15,6 +15,10 @@ use crate::worker::{Confinement, lacking as unprotected};
 const WITH_LIBTORCH: &str =
     "eval \"$(sdk/nn/libtorch.sh DIR)\" && cargo build --release --features perdura-nn/libtorch";
 
+/// How a build for GPUs without LibTorch is made.
+const WITH_CUDA: &str = "for an NVIDIA GPU without LibTorch: cargo build --release --features perdura-nn/cuda \
+                         (its build downloads LLVM)";
+
 pub fn host() -> Vec<Finding> {
     let build = host_build();
     let commit = build.commit.as_deref().unwrap_or("unknown");
@@ -65,6 +69,9 @@ pub fn devices(described: &[Result<Description, String>]) -> Vec<Finding> {
         .collect();
     if !with.contains_key("libtorch") {
         findings.push(lacking("libtorch", "in no plugin", WITH_LIBTORCH));
+    }
+    if !with.keys().any(|device| device.starts_with("cuda")) {
+        findings.push(lacking("cuda", "in no plugin", WITH_CUDA));
     }
     findings.push(library(std::env::var_os("LIBTORCH").map(PathBuf::from).as_deref()));
     findings
