@@ -1,5 +1,5 @@
-"""The networks, the methods and the data that the peers share, in plain PyTorch: `er`, `derpp` and `cls-er` as
-their papers describe them, with the shapes, orders and defaults of Perdura's plugins. Nothing here is a
+"""The networks, the methods and the data that the peers share, in plain PyTorch: `er`, `derpp`, `cls-er`, `si`
+and `lwf` as their papers describe them, with the shapes, orders and defaults of Perdura's plugins. Nothing here is a
 framework: loops are as lean as a person would write them who wants a fast run."""
 
 import copy
@@ -72,6 +72,12 @@ class Er:
         self.autocast = autocast
         self.scored = network
 
+    def begin(self, x, y, old, seen):
+        """Before an experience: all of its samples; the number of classes before it and with it."""
+
+    def end(self):
+        """After an experience."""
+
     def logits(self, network, x):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             return network(x).float()
@@ -140,7 +146,69 @@ class ClsEr(Er):
                     torch._foreach_lerp_(list(mine), list(theirs), 1 - alpha)
 
 
-METHODS = {"er": Er, "derpp": DerPp, "cls-er": ClsEr}
+class Si(Er):
+    """L = CE(f(X), Y) + c*sum(Omega*(theta - anchor)^2), each number of the gradient cut off at 1. As older releases
+    of Mammoth have it, the way's worth is lr*gradient^2 with the penalty in the gradient."""
+
+    lr, c, xi = 0.1, 1.0, 0.9
+
+    def __init__(self, network, autocast=False):
+        super().__init__(network, autocast)
+        self.anchor = self.theta()
+        self.path, self.importance = torch.zeros_like(self.anchor), torch.zeros_like(self.anchor)
+
+    def theta(self):
+        return nn.utils.parameters_to_vector(self.network.parameters()).detach().clone()
+
+    def step(self, x, y, memory):
+        self.descent.zero_grad()
+        F.cross_entropy(self.logits(self.network, x), y).backward()
+        gradient = torch.cat([p.grad.flatten() for p in self.network.parameters()])
+        theta = self.theta()
+        gradient = (gradient + 2 * self.c * self.importance * (theta - self.anchor)).clamp(-1, 1)
+        nn.utils.vector_to_parameters(theta - self.lr * gradient, self.network.parameters())
+        self.path += self.lr * gradient ** 2
+
+    def end(self):
+        theta = self.theta()
+        self.importance += self.path / ((theta - self.anchor) ** 2 + self.xi)
+        self.anchor, self.path = theta, torch.zeros_like(theta)
+
+
+class Lwf(Er):
+    """L = CE over the classes seen + alpha*CE of the answers of before, over the old classes, at temperature T +
+    wd*|theta|^2. Before an experience the head's new rows are warmed up for an epoch and the answers recorded."""
+
+    lr, alpha, temperature, weight_decay = 0.03, 1.0, 2.0, 0.0005
+
+    def begin(self, x, y, old, seen):
+        self.old, self.seen = old, seen
+        if old == 0:
+            return
+        head = self.network[-1]
+        with torch.no_grad():
+            features = self.network[:-1](x)
+        for at in torch.randperm(len(y)).split(10):
+            self.descent.zero_grad()
+            F.cross_entropy(head(features[at])[:, old:seen], y[at] - old).backward()
+            with torch.no_grad():
+                head.weight[old:seen] -= self.lr * head.weight.grad[old:seen]
+                head.bias[old:seen] -= self.lr * head.bias.grad[old:seen]
+        with torch.no_grad():
+            self.answers = self.network(x)[:, :old]
+
+    def step(self, x, y, memory):
+        logits = self.logits(self.network, x)
+        loss = F.cross_entropy(logits[:, :self.seen], y)
+        if self.old:
+            kept = (self.answers[self.at] / self.temperature).softmax(1)
+            now = (logits[:, :self.old] / self.temperature).log_softmax(1)
+            loss = loss - self.alpha * (kept * now).sum(1).mean()
+        loss = loss + self.weight_decay * sum((p ** 2).sum() for p in self.network.parameters())
+        self.descend(loss)
+
+
+METHODS = {"er": Er, "derpp": DerPp, "cls-er": ClsEr, "si": Si, "lwf": Lwf}
 
 
 class Memory:
@@ -182,7 +250,7 @@ def mnist(part):
 
 def split_mnist(method, capacity, batch=10, seed=0):
     """One epoch over 5 experiences of 2 classes, last smaller batches dropped, all classes scored after each
-    experience as Perdura does. Answers with steps, and the final Class-IL accuracy."""
+    experience as Perdura does. Answers with steps, and the final Class-IL and Task-IL accuracy."""
     torch.manual_seed(seed)
     numpy.random.seed(seed)
     (x, y), (x_test, y_test) = mnist("train"), mnist("t10k")
@@ -190,16 +258,21 @@ def split_mnist(method, capacity, batch=10, seed=0):
     steps = 0
     for first in range(0, 10, 2):
         mine = torch.nonzero((y == first) | (y == first + 1))[:, 0]
-        order = mine[torch.randperm(len(mine))]
-        for chosen in order.split(batch):
-            if len(chosen) < batch:
+        method.begin(x[mine], y[mine], first, first + 2)
+        for at in torch.randperm(len(mine)).split(batch):
+            if len(at) < batch:
                 continue
+            chosen, method.at = mine[at], at
             method.step(x[chosen], y[chosen], memory)
             memory.offer(x[chosen], y[chosen])
             steps += 1
+        method.end()
         with torch.no_grad():
             networks = [method.network, *getattr(method, "teachers", {}).values()]
             for network in networks:
                 network(x_test)
-            right = (method.scored(x_test).argmax(1) == y_test).float().mean()
-    return steps, 100 * right.item()
+            logits = method.scored(x_test)
+            own = torch.arange(10)[None] // 2 == y_test[:, None] // 2
+            told = logits.masked_fill(~own, -torch.inf)
+            class_il, task_il = (100 * (z.argmax(1) == y_test).float().mean().item() for z in (logits, told))
+    return steps, class_il, task_il

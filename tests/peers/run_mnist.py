@@ -22,7 +22,7 @@ if __name__ == "__main__":
     torch.manual_seed(options.seed)
     wall, cpu = time.perf_counter(), time.process_time()
     method = METHODS[options.method](mlp())
-    steps, accuracy = split_mnist(method, options.memory, seed=options.seed)
+    steps, class_il, task_il = split_mnist(method, options.memory, seed=options.seed)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     print(json.dumps({"seconds": wall, "cpu_seconds": cpu, "steps": steps, "steps_per_second": steps / wall,
-                      "class_il": accuracy}))
+                      "class_il": class_il, "task_il": task_il}))
