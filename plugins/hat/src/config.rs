@@ -50,9 +50,6 @@ impl Config {
                 return Err(Error::config(key, "a number of at least 0", value));
             }
         }
-        if !self.mask_mean.is_finite() {
-            return Err(Error::config("mask_mean", "a number", self.mask_mean));
-        }
         if !(self.lr_factor > 1.0 && self.lr_factor.is_finite()) {
             return Err(Error::config("lr_factor", "a number above 1", self.lr_factor));
         }

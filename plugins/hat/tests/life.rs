@@ -247,7 +247,6 @@ fn values_out_of_range_are_refused() {
     refused("grad_norm_max", above, "0", Config { grad_norm_max: 0.0, ..config() });
     refused("lambda_c", "a number of at least 0", "-1", Config { lambda_c: -1.0, ..config() });
     refused("lr_min", "a number of at least 0", "-1", Config { lr_min: -1.0, ..config() });
-    refused("mask_mean", "a number", "NaN", Config { mask_mean: f64::NAN, ..config() });
     refused("lr_factor", "a number above 1", "1", Config { lr_factor: 1.0, ..config() });
     let thin = Config { hidden: vec![4, 0], ..config() };
     refused("hidden", "widths of at least 1", "0", thin);
