@@ -71,7 +71,8 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
     let threads = arms.iter().map(|a| a.setup.threads).max().unwrap_or(1);
     let bytes = arms.iter().map(|arm| resolve::run_bytes(&arm.setup));
     let bytes = bytes.collect::<Result<Vec<u64>, _>>()?.into_iter().max().unwrap_or(RUN_BYTES);
-    let jobs = resolve::jobs(&args.jobs, threads, bytes)?;
+    let devices: Vec<&str> = arms.iter().map(|arm| arm.setup.device.as_str()).collect();
+    let jobs = resolve::jobs(&args.jobs, (threads, bytes), &devices)?;
     let shard = args.shard.as_deref().map(str::parse).transpose()?;
     let selection = Selection { resume: args.resume, shard };
     let mut runs = Runs::prepare(&arms, &seeds, &args.output, &selection)?;
@@ -109,7 +110,7 @@ pub fn demo(args: &DemoArgs) -> Result<u8, CliError> {
          joint   sees all digits at once: an upper bound\n"
     );
     let runs = Runs::prepare(&arms, &[0, 1, 2], &output, &Selection::default())?;
-    let ends = runs.execute(resolve::jobs(&args.jobs, 1, RUN_BYTES)?)?;
+    let ends = runs.execute(resolve::jobs(&args.jobs, (1, RUN_BYTES), &[])?)?;
     if exit_code(&ends) == INTERRUPTED {
         return Ok(runs.interrupted(&ends, "`perdura resume` and the folder of a run"));
     }

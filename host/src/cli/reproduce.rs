@@ -17,7 +17,7 @@ pub fn carry_out(args: &ReproduceArgs) -> Result<u8, CliError> {
     };
     let row = find(id).map_err(|unknown| CliError::input(unknown.to_string()))?;
     let seeds = resolve::seeds(&args.seeds)?;
-    let jobs = resolve::jobs(&args.jobs, args.threads, RUN_BYTES)?;
+    let jobs = resolve::jobs(&args.jobs, (args.threads, RUN_BYTES), &[&args.device])?;
     let arm = Arm::of(&row.method, &setup(row, args));
     let selection = Selection { resume: args.resume, ..Selection::default() };
     let runs = Runs::prepare(&[arm], &seeds, &args.output, &selection)?;

@@ -12,7 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::memory::Capacity;
 use crate::names::{did_you_mean, list};
 use crate::planning::{PresetChoice, Setup};
-use crate::schedule::{INTERRUPTED, RUN_BYTES, Room};
+use crate::schedule::{INTERRUPTED, RUN_BYTES, Room, gpu_runs};
 use crate::stream::{self, StreamOptions};
 use crate::trainer::{Every, ExecuteOptions};
 use crate::worker::{Deadlines, Limits, Tier, is_gpu, lacking};
@@ -199,10 +199,15 @@ pub fn seeds(text: &str) -> Result<Vec<u64>, CliError> {
 }
 
 /// A number of runs at the same time; `auto` is as many as cores and memory allow, by the threads and the
-/// memory of one.
-pub fn jobs(text: &str, threads: usize, run_bytes: u64) -> Result<usize, CliError> {
+/// memory of one, and the memory of the GPUs among the devices.
+pub fn jobs(
+    text: &str,
+    (threads, run_bytes): (usize, u64),
+    devices: &[&str],
+) -> Result<usize, CliError> {
     if text == "auto" {
-        return Ok(Room::here().runs(threads, run_bytes));
+        let by_gpu = devices.iter().filter_map(|device| gpu_runs(device)).min();
+        return Ok(Room::here().runs(threads, run_bytes).min(by_gpu.unwrap_or(usize::MAX)));
     }
     match text.parse() {
         Ok(jobs) if jobs > 0 => Ok(jobs),
@@ -262,10 +267,10 @@ mod tests {
 
     #[test]
     fn jobs_leave_each_run_its_threads() {
-        assert_eq!(jobs("3", 1, RUN_BYTES).unwrap(), 3);
-        assert_eq!(jobs("auto", 1, 0).unwrap(), Room::here().cores);
-        assert_eq!(jobs("auto", 100_000, 0).unwrap(), 1);
-        assert_eq!(jobs("auto", 1, u64::MAX).unwrap(), 1);
-        assert!(jobs("0", 1, 0).is_err() && jobs("many", 1, 0).is_err());
+        assert_eq!(jobs("3", (1, RUN_BYTES), &[]).unwrap(), 3);
+        assert_eq!(jobs("auto", (1, 0), &[]).unwrap(), Room::here().cores);
+        assert_eq!(jobs("auto", (100_000, 0), &[]).unwrap(), 1);
+        assert_eq!(jobs("auto", (1, u64::MAX), &[]).unwrap(), 1);
+        assert!(jobs("0", (1, 0), &[]).is_err() && jobs("many", (1, 0), &[]).is_err());
     }
 }

@@ -36,7 +36,8 @@ pub fn carry_out(args: &TuneArgs) -> Result<u8, CliError> {
     let seeds = resolve::seeds(&args.seeds)?;
     let selection = Selection { resume: args.resume, ..Selection::default() };
     let runs = Runs::prepare(&arms, &seeds, &args.output, &selection)?;
-    let jobs = resolve::jobs(&args.jobs, setup.threads, resolve::run_bytes(&setup)?)?;
+    let jobs =
+        resolve::jobs(&args.jobs, (setup.threads, resolve::run_bytes(&setup)?), &[&setup.device])?;
     let ends = runs.execute(jobs)?;
     if exit_code(&ends) == INTERRUPTED {
         return Ok(runs.interrupted(&ends, "the same command and --resume"));

@@ -19,7 +19,7 @@ use crate::run::{Fault, FaultCode, Outcome, Resources, RunError, RunFolder, Summ
 use crate::trainer::{Ended, Line};
 use crate::worker::{FaultTraces, peak_of_ended};
 
-pub use room::{RUN_BYTES, Room};
+pub use room::{RUN_BYTES, Room, gpu_runs};
 
 /// A run to be executed.
 #[derive(Clone, Debug)]

@@ -3,10 +3,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// Memory reserved for a run that names no limit of its own. A run of an MLP on MNIST takes 60 to 100 MiB,
 /// one of a narrow ResNet-18 on CIFAR-10 about 400 MiB.
 pub const RUN_BYTES: u64 = 512 << 20;
+
+/// Memory of a GPU reserved for a run: what CUDA takes for a process, and a ResNet-18 of 64 channels with its
+/// batches. An estimate: no GPU was at hand to measure it on.
+pub const GPU_RUN_BYTES: u64 = 4 << 30;
 
 /// What the machine has for runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,28 @@ impl Room {
         let by_memory = self.memory_bytes.map_or(u64::MAX, |bytes| bytes / run_bytes.max(1));
         by_cores.min(usize::try_from(by_memory).unwrap_or(usize::MAX)).max(1)
     }
+}
+
+/// Runs at the same time that a device's GPU has free memory for, by its driver's own tool, which counts GPUs
+/// whatever `CUDA_VISIBLE_DEVICES` hides; `None` where the device is no GPU, or the tool does not say.
+pub fn gpu_runs(device: &str) -> Option<usize> {
+    let number = gpu_number(device)?;
+    let words = ["--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", number];
+    let said = Command::new("nvidia-smi").args(words).output().ok()?;
+    fitting(&String::from_utf8_lossy(&said.stdout))
+}
+
+/// `0` of `libtorch:cuda:0+bf16`.
+fn gpu_number(device: &str) -> Option<&str> {
+    let (_, behind) = device.split_once("cuda:")?;
+    let end = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+    Some(&behind[..end]).filter(|number| !number.is_empty())
+}
+
+/// Runs that fit into so many free mebibytes, at least one.
+fn fitting(said: &str) -> Option<usize> {
+    let free = said.lines().next()?.trim().parse::<u64>().ok()?.checked_mul(1 << 20)?;
+    usize::try_from((free / GPU_RUN_BYTES).max(1)).ok()
 }
 
 /// `MemAvailable` of `/proc/meminfo`.
@@ -67,6 +94,16 @@ mod tests {
     fn one_run_always_fits() {
         let room = Room { cores: 1, memory_bytes: Some(1 << 20) };
         assert_eq!((room.runs(8, 1), room.runs(1, 1 << 40), room.runs(0, 0)), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_gpu_bounds_by_its_free_memory() {
+        let number = |device| gpu_number(device);
+        assert_eq!([number("libtorch:cuda:0+bf16"), number("cuda:12")], [Some("0"), Some("12")]);
+        assert_eq!([number("flex"), number("libtorch"), number("cuda:")], [None; 3]);
+        assert_eq!([fitting("81559\n"), fitting("100\n")], [Some(19), Some(1)]);
+        assert_eq!([fitting("No devices were found\n"), fitting("")], [None; 2]);
+        assert_eq!(gpu_runs("flex"), None);
     }
 
     #[test]
