@@ -156,7 +156,9 @@ fn looking_out_is_told_apart() {
             assert_eq!(port.tier(), Tier::InProcess);
             continue;
         };
-        for _ in 0..200 {
+        // Beside other load the two may share a core, and then nobody can look out.
+        let late = Instant::now() + Duration::from_secs(60);
+        while looking_out.seconds() == 0.0 && Instant::now() < late {
             let began = Instant::now();
             while began.elapsed() < Duration::from_micros(100) {}
             give(port.as_mut(), "echo").unwrap();
