@@ -1,5 +1,5 @@
 //! CLS-ER with masks of groups (algorithm specification 3.2) and with rates by similarity (3.3), on
-//! a small network.
+//! a small network. One file, because masks and rates are tested through the same stream and readers of state.
 
 use super::*;
 use crate::config::Masks;
