@@ -71,7 +71,9 @@ pub fn compare(args: &CompareArgs) -> Result<u8, CliError> {
     let threads = arms.iter().map(|a| a.setup.threads).max().unwrap_or(1);
     let bytes = arms.iter().map(|arm| resolve::run_bytes(&arm.setup));
     let bytes = bytes.collect::<Result<Vec<u64>, _>>()?.into_iter().max().unwrap_or(RUN_BYTES);
-    let devices: Vec<&str> = arms.iter().map(|arm| arm.setup.device.as_str()).collect();
+    let mut devices: Vec<&str> = arms.iter().map(|arm| arm.setup.device.as_str()).collect();
+    devices.sort_unstable();
+    devices.dedup();
     let jobs = resolve::jobs(&args.jobs, (threads, bytes), &devices)?;
     let shard = args.shard.as_deref().map(str::parse).transpose()?;
     let selection = Selection { resume: args.resume, shard };

@@ -144,6 +144,9 @@ mod tests {
         let without = devices(&described[..1]);
         assert_eq!((&*without[1].name, without[1].state), ("libtorch", State::Lacking));
         assert!(without[1].remedy.as_ref().unwrap().contains("--features perdura-nn/libtorch"));
+        assert_eq!((&*without[2].name, without[2].state), ("cuda", State::Lacking));
+        let with = devices(&[of_devices(&["flex", "cuda:N"])]);
+        assert!(with.iter().all(|f| f.name != "cuda"));
     }
 
     #[test]
