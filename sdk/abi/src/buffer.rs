@@ -1,7 +1,7 @@
 //! A message under construction: header and tensors in memory that is reused from call to call.
 
 use abi_stable::std_types::RSlice;
-use aligned_vec::{AVec, ConstAlign};
+use bytemuck::{Pod, Zeroable};
 use serde::Serialize;
 
 use crate::message::TensorId;
@@ -10,6 +10,11 @@ use crate::tensor::{DType, Element, TensorView};
 
 /// Alignment of every tensor in a message: a cache line, and enough for any vector instruction.
 pub const ALIGNMENT_BYTES: usize = 64;
+
+/// The unit that the arena grows by, so that it starts at a multiple of its size.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; ALIGNMENT_BYTES]);
 
 /// Where one tensor lies in the arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,14 +29,14 @@ pub struct Slot {
 pub struct MessageBuf {
     header: Vec<u8>,
     slots: Vec<Slot>,
-    arena: AVec<u8, ConstAlign<ALIGNMENT_BYTES>>,
+    arena: Vec<Line>,
     used_bytes: usize,
 }
 
 impl Default for MessageBuf {
     fn default() -> Self {
         let (header, slots) = (Vec::new(), Vec::new());
-        MessageBuf { header, slots, arena: AVec::new(ALIGNMENT_BYTES), used_bytes: 0 }
+        MessageBuf { header, slots, arena: Vec::new(), used_bytes: 0 }
     }
 }
 
@@ -76,7 +81,7 @@ impl MessageBuf {
         let count: usize = shape.iter().product();
         let shape = shape.iter().map(|&d| d as u64).collect();
         let range = self.reserve(T::DTYPE, shape, count * size_of::<T>());
-        fill(bytemuck::cast_slice_mut(&mut self.arena[range]));
+        fill(bytemuck::cast_slice_mut(&mut self.bytes_mut()[range]));
         TensorId(self.slots.len() as u32 - 1)
     }
 
@@ -89,7 +94,7 @@ impl MessageBuf {
     /// Appends a tensor of any type from its bytes.
     pub fn push_bytes(&mut self, dtype: DType, shape: Vec<u64>, bytes: &[u8]) -> TensorId {
         let range = self.reserve(dtype, shape, bytes.len());
-        self.arena[range].copy_from_slice(bytes);
+        self.bytes_mut()[range].copy_from_slice(bytes);
         TensorId(self.slots.len() as u32 - 1)
     }
 
@@ -101,12 +106,17 @@ impl MessageBuf {
     ) -> std::ops::Range<usize> {
         let offset_bytes = self.used_bytes.next_multiple_of(ALIGNMENT_BYTES);
         let end = offset_bytes + len_bytes;
-        if self.arena.len() < end {
-            self.arena.resize(end.next_power_of_two(), 0);
+        let lines = end.div_ceil(ALIGNMENT_BYTES);
+        if self.arena.len() < lines {
+            self.arena.resize(lines.next_power_of_two(), Line::zeroed());
         }
         self.used_bytes = end;
         self.slots.push(Slot { dtype, shape, offset_bytes, len_bytes });
         offset_bytes..end
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.arena)
     }
 
     pub fn header(&self) -> &[u8] {
@@ -119,7 +129,7 @@ impl MessageBuf {
 
     /// All tensors in one piece; offsets as in [`MessageBuf::slots`].
     pub fn arena(&self) -> &[u8] {
-        &self.arena[..self.used_bytes]
+        &bytemuck::cast_slice(&self.arena)[..self.used_bytes]
     }
 
     /// Borrowed views of the tensors, in order.
