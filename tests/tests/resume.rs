@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// Methods and settings, those with most to remember first.
-const CASES: [&str; 22] = [
+const CASES: [&str; 24] = [
     "sg-cls --benchmark digits-360 --memory 40 --score-every 40",
     "dualnet --memory 40 --set slow_schedule=every_k --set between=accumulate --drop-last",
     "cls-er --memory 40 --policy class-balanced --score-every 7",
@@ -32,6 +32,8 @@ const CASES: [&str; 22] = [
     "ewc-online",
     "si",
     "agem --memory 40",
+    "cls-er --benchmark digits-360 --memory 40 --set masks=window --set window=5",
+    "er --benchmark digits-360 --memory 40 --set plasticity=mean --set window=5",
 ];
 
 /// Settings of the shipped methods that have none above.

@@ -119,16 +119,20 @@ impl Config {
     /// Refuses values outside their range, and those that do not go together.
     pub(crate) fn check(&self, grants: &Grants) -> Result<()> {
         self.check_plain()?;
-        if self.has_groups() {
-            self.check_told(grants)?;
-            self.guide().check(grants, self.masks != Masks::None)?;
+        self.check_told(grants)?;
+        self.guide().check(grants, self.masks != Masks::None)?;
+        self.mask_options().check()?;
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            let expected = "a number of at least 0";
+            return Err(Error::config("temperature", expected, self.temperature));
         }
         if self.oracle_view && self.masks == Masks::None {
             let expected = "false without masks: there is nothing to be told";
             return Err(Error::config("oracle_view", expected, true));
         }
-        if self.masks != Masks::None {
-            self.check_masks()?;
+        if self.ema_bn == EmaBn::Average && self.masks != Masks::None {
+            let expected = "`code` with masks: running statistics are those of each group";
+            return Err(Error::config("ema_bn", expected, "`average`"));
         }
         Ok(())
     }
@@ -147,19 +151,6 @@ impl Config {
             }
             _ => Ok(()),
         }
-    }
-
-    fn check_masks(&self) -> Result<()> {
-        self.mask_options().check()?;
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            let expected = "a number of at least 0";
-            return Err(Error::config("temperature", expected, self.temperature));
-        }
-        if self.ema_bn == EmaBn::Average {
-            let expected = "`code` with masks: running statistics are those of each group";
-            return Err(Error::config("ema_bn", expected, "`average`"));
-        }
-        Ok(())
     }
 
     fn check_plain(&self) -> Result<()> {

@@ -1,9 +1,9 @@
 //! Groups of similar experiences in CLS-ER (algorithms 3.2 and 3.3): masks over the units of all
 //! three networks, and rates by similarity. Off by default; what is here is not made then.
 
-use perdura_nn::Net;
 use perdura_nn::masks::{GroupMasks, GroupStatistics, MaskLearning};
 use perdura_nn::plasticity::{Guide, Plasticity};
+use perdura_nn::{Net, Network};
 use perdura_sdk::{Grants, Rng, prelude::*};
 
 use crate::config::{Config, Masks};
@@ -99,7 +99,8 @@ impl Groups {
     pub fn bytes(&self) -> u64 {
         let masked = self.masked.as_ref().map_or(0, |masked| {
             let numbers: usize = masked.statistics.iter().map(GroupStatistics::count).sum();
-            masked.lesson.masks.bytes() + (numbers * size_of::<f32>()) as u64
+            let gate = masked.gate.as_ref().map_or(0, Network::bytes);
+            masked.lesson.masks.bytes() + (numbers * size_of::<f32>()) as u64 + gate
         });
         self.guide.bytes() + masked
     }

@@ -425,6 +425,90 @@ fn a_loaded_learner_goes_on_as_the_saved_one() {
     }
 }
 
+/// Where experiences are hidden groups are of windows: the second window of another task in a row opens
+/// a group, whose masks are learned for so many steps and then stay; what the first group owns does not
+/// move any more, since nothing is replayed. What was learned in doubt is relabelled, and all of it is in
+/// the saved state, in the middle of a window too.
+#[test]
+fn masks_of_windows() {
+    let config = Config {
+        masks: Masks::Window,
+        groups: vec![],
+        window: 3,
+        confirm: 2,
+        mask_steps: 5,
+        tau_join: 0.5,
+        ..masked()
+    };
+    let hidden = || {
+        let mut setting = Setting::new(CLASSES, &[WIDTH]).seed(3);
+        (setting.context.grants.boundaries, setting.context.grants.second_pass) = (false, false);
+        Driver::<ClsEr>::new(config.clone(), setting).unwrap()
+    };
+    let step = |driver: &mut Driver<ClsEr>, task: u32, salt: u32| {
+        driver.position = None;
+        let nothing = Samples::new(&[], &[]);
+        let report = driver.step(&samples(task, 4, salt), &[("replay", nothing)]).unwrap().report;
+        report.group.expect("it tells its group")
+    };
+    // What looks at the memory finds samples of group 0; of what waits nothing is in it.
+    let looked = |driver: &mut Driver<ClsEr>| {
+        driver.script.draws.push_back(of_group(samples(0, 30, 60), 0));
+        driver.script.iterations.push_back(vec![]);
+    };
+    let embeddings = |driver: &mut Driver<ClsEr>, group: usize| {
+        masks(driver).units(group).map(|units| units[..2].to_vec())
+    };
+    let mut driver = hidden();
+    driver.begin_experience(0).unwrap();
+    // The first window is the first group's; later ones are looked at when they are full.
+    (0..3).for_each(|salt| assert_eq!(step(&mut driver, 0, salt), 0));
+    looked(&mut driver);
+    (3..6).for_each(|salt| assert_eq!(step(&mut driver, 0, salt), 0));
+    let of_zero = embeddings(&mut driver, 0);
+    // Its masks have been learned for 5 steps: the next ones leave them.
+    looked(&mut driver);
+    (6..9).for_each(|salt| assert_eq!(step(&mut driver, 0, salt), 0));
+    assert_eq!(embeddings(&mut driver, 0), of_zero, "5 steps and no more");
+    driver.script.draws.clear();
+    driver.script.iterations.clear();
+    looked(&mut driver);
+    (0..3).for_each(|salt| assert_eq!(step(&mut driver, 1, salt), 0, "one window is not enough"));
+    looked(&mut driver);
+    let groups: Vec<u32> = (3..6).map(|salt| step(&mut driver, 1, salt)).collect();
+    assert_eq!(groups, [0, 0, 1]);
+    driver.script.draws.clear();
+    driver.script.iterations.clear();
+
+    let before = network(&mut driver, "working");
+    let owned = masks(&mut driver).layers().spread(&before, &masks(&mut driver).units(0).unwrap());
+    let saved = driver.save().unwrap();
+    let mut second = hidden();
+    second.begin_experience(0).unwrap();
+    // As many calls as the first, so that the next ones have the same seeds.
+    for salt in 0..15 {
+        if [5, 8, 11, 14].contains(&salt) {
+            looked(&mut second);
+        }
+        step(&mut second, 0, salt);
+    }
+    second.script.draws.clear();
+    second.script.iterations.clear();
+    second.load(&saved).unwrap();
+    assert_eq!(second.save().unwrap(), saved);
+    for driver in [&mut driver, &mut second] {
+        (6..8).for_each(|salt| assert_eq!(step(driver, 1, salt), 1));
+    }
+    assert_eq!(driver.save().unwrap(), second.save().unwrap());
+    assert_eq!(embeddings(&mut driver, 0), of_zero);
+    let after = parameters(&network(&mut driver, "working"));
+    let (before, owned) = (parameters(&before), parameters(&owned));
+    let all = before.iter().flatten().zip(after.iter().flatten()).zip(owned.iter().flatten());
+    let moved = |of: f32| all.clone().filter(|((b, a), p)| **p == of && b != a).count();
+    assert_eq!(moved(1.0), 0, "what group 0 owns");
+    assert!(moved(0.0) > 0, "the rest learns");
+}
+
 /// A ResNet, whose groups have statistics of their own, learns and answers.
 #[test]
 fn groups_work_on_a_resnet() {
@@ -492,6 +576,17 @@ fn values_out_of_range_and_contradictions_are_refused() {
     refused("masks", "`none`, or `groups` in a stream that tells", window.clone());
     let fisher = Config { ownership: Ownership::Fisher, ..masked() };
     refused("ownership", "`path` with masks", fisher.clone());
+    // What is out of range is refused where it has no effect too, and what would change nothing.
+    refused("tau_join", "a number from 0 to 1", Config { tau_join: 2.0, ..config() });
+    refused("kappa_max", "a number above 0", Config { kappa_max: 0.0, ..config() });
+    refused("mask_steps", "at least 1", Config { mask_steps: 0, ..config() });
+    refused("temperature", "a number of at least 0", Config { temperature: -1.0, ..config() });
+    let idle = "its default without `plasticity`";
+    let permuted = SimilarityGiven::Permuted;
+    refused("similarity", idle, Config { similarity: permuted, ..masked() });
+    refused("budget_neutral", idle, Config { budget_neutral: true, ..masked() });
+    refused("ownership", idle, Config { ownership: Ownership::Fisher, ..config() });
+    refused("groups", "none without masks", Config { groups: vec![0, 1], ..config() });
     // Groups are of experiences, or else of windows, and are not given where they are hidden.
     let hidden = |config: Config| {
         let mut setting = Setting::new(CLASSES, &[WIDTH]);

@@ -65,6 +65,11 @@ impl Config {
             let expected = "false without masks: there is nothing to be told";
             return Err(Error::config("oracle_view", expected, true));
         }
+        self.mask_options().check()?;
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            let expected = "a number of at least 0";
+            return Err(Error::config("temperature", expected, self.temperature));
+        }
         if self.has_masks() {
             self.check_masks(grants)?;
         }
@@ -78,18 +83,10 @@ impl Config {
             let expected = "off with masks or rates of groups: it has groups and rates of its own";
             return Err(Error::config(name, expected, "on"));
         }
-        match self.has_groups() {
-            true => self.guide().check(grants, self.has_masks()),
-            false => Ok(()),
-        }
+        self.guide().check(grants, self.has_masks())
     }
 
     fn check_masks(&self, grants: &Grants) -> Result<()> {
-        self.mask_options().check()?;
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            let expected = "a number of at least 0";
-            return Err(Error::config("temperature", expected, self.temperature));
-        }
         let refused = |expected, found| Err(Error::config("mask_site", expected, found));
         if !grants.boundaries {
             let expected = "`none`, or a stream that tells its experiences, which groups are of";

@@ -1,7 +1,7 @@
 //! The options of the uses of the correlation matrix: which are on, what they need, what they mean.
 
 use perdura_nn::plasticity::{Pace, Plasticity, Speed, SpeedCurve};
-use perdura_nn::similarity::Leader;
+use perdura_nn::similarity::{Leader, SimilarityGiven};
 use perdura_sdk::{Error, Grants, Result};
 
 use crate::config::{Config, SslSource};
@@ -76,6 +76,11 @@ impl Config {
         if self.unit_roles == Plasticity::Hat {
             let expected = "`mean` or `min`: `hat` is about masks on both sides of a parameter";
             return Err(Error::config("unit_roles", expected, "hat"));
+        }
+        if self.unit_roles == Plasticity::None && self.unit_similarity != SimilarityGiven::True {
+            let found = format!("{:?}", self.unit_similarity).to_lowercase();
+            let expected = "`true` without `unit_roles`, which alone heed it";
+            return Err(Error::config("unit_similarity", expected, found));
         }
         let shares = [
             ("project", self.project),

@@ -3,7 +3,8 @@
 mod support;
 
 use perdura_dualnet::{Config, DualNet, HeadKind, MaskSite, SlowSchedule};
-use perdura_nn::plasticity::Plasticity;
+use perdura_nn::plasticity::{Plasticity, SpeedCurve};
+use perdura_nn::similarity::SimilarityGiven;
 use perdura_sdk::StateReader;
 use perdura_sdk::testing::{Driver, Observed, Samples};
 use support::groups::*;
@@ -37,6 +38,27 @@ fn masks_of_ones_are_the_plain_method() {
         }
         let split = Config { mask_site: MaskSite::Split, rho: 0.0, groups_max: 1, ..plain };
         assert_eq!(of(split), expected);
+    }
+}
+
+/// 3.3: rates by `hat` with a step at 1 among groups that are not alike are the gate of masks alone, to
+/// the byte, where the slow network heeds them wholly.
+#[test]
+fn a_step_at_one_among_unlike_groups_is_masks_alone() {
+    for mask_site in SITES {
+        let of = |config: Config| networks(&mut three_experiences(config));
+        let rated = Config {
+            plasticity: Plasticity::Hat,
+            speed: SpeedCurve::Step,
+            tau_speed: 1.0,
+            similarity: SimilarityGiven::Oracle,
+            oracle_across: 0.0,
+            omega: 1.0,
+            ..hard(mask_site)
+        };
+        assert_eq!(of(rated.clone()), of(hard(mask_site)), "{mask_site:?}");
+        let full = Config { tau_speed: 0.0, ..rated.clone() };
+        assert_ne!(of(full), of(rated), "{mask_site:?}: all at full speed");
     }
 }
 

@@ -246,6 +246,25 @@ fn values_out_of_range_and_contradictions_are_refused() {
     refused("mask_site", "`none` without the fast", Config { fast: false, ..masked() }, told());
     let resnet = Config { backbone: BackboneKind::Resnet18, ..masked() };
     refused("mask_site", "`none` with a ResNet", resnet, told());
+    // What is out of range is refused where it has no effect too, and what would change nothing.
+    let plain = || Config { groups: vec![], ..grouped() };
+    refused("tau_join", share, Config { tau_join: 1.5, ..plain() }, told());
+    refused("kappa_min", "a number from 0", Config { kappa_min: 2.0, ..plain() }, told());
+    refused("s_max", "a number above 0", Config { s_max: 0.0, ..plain() }, told());
+    refused(
+        "temperature",
+        "a number of at least 0",
+        Config { temperature: -1.0, ..plain() },
+        told(),
+    );
+    let idle = "its default without `plasticity`";
+    let permuted = SimilarityGiven::Permuted;
+    refused("similarity", idle, Config { similarity: permuted, ..masked() }, told());
+    refused("budget_neutral", idle, Config { budget_neutral: true, ..masked() }, told());
+    let given = Config { groups: vec![0, 1], ..plain() };
+    refused("groups", "none without masks or `plasticity`", given, told());
+    let unit = Config { unit_similarity: permuted, ..plain() };
+    refused("unit_similarity", "`true` without `unit_roles`", unit, told());
 }
 
 /// Where experiences are hidden there are no groups of them: masks, given groups and Fisher's

@@ -1,4 +1,4 @@
-//! Hyper-parameters of ER; what belongs to `plasticity` counts only where that is on.
+//! Hyper-parameters of ER; most of what belongs to `plasticity` has an effect only where that is on.
 
 use perdura_nn::plasticity::{GuideOptions, Ownership, Pace, Plasticity, Speed, SpeedCurve};
 use perdura_nn::similarity::{Grouping, SimilarityGiven};
@@ -60,10 +60,7 @@ impl Config {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return Err(Error::config("lr", "a number above 0", self.lr));
         }
-        match self.is_paced() {
-            true => self.guide().check(grants, false),
-            false => Ok(()),
-        }
+        self.guide().check(grants, false)
     }
 
     /// Whether the learner looks for groups.

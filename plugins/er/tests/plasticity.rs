@@ -187,6 +187,15 @@ fn values_out_of_range_and_contradictions_are_refused() {
     refused("oracle_across", "a number from 0 to 1", Config { oracle_across: 9.0, ..paced() });
     let hat = Config { plasticity: Plasticity::Hat, speed: SpeedCurve::Step, ..config() };
     refused("plasticity", "`mean` or `min`: `hat` is about units, and needs masks", hat);
+    // What is out of range is refused where it has no effect too, and what would change nothing.
+    let plain = || Config { groups: vec![], ..config() };
+    refused("kappa_min", "a number from 0 to kappa_max", Config { kappa_min: 7.0, ..plain() });
+    refused("tau_join", "a number from 0 to 1", Config { tau_join: 9.0, ..plain() });
+    let idle = "its default without `plasticity`";
+    refused("similarity", idle, Config { similarity: SimilarityGiven::Inverted, ..plain() });
+    refused("budget_neutral", idle, Config { budget_neutral: true, ..plain() });
+    refused("ownership", idle, Config { ownership: Ownership::Fisher, ..plain() });
+    refused("groups", "none without masks", Config { groups: vec![0], ..plain() });
     // The Fisher information is taken at the end of an experience, which must be told.
     let mut setting = Setting::new(CLASSES, &[WIDTH]);
     setting.context.grants.boundaries = false;

@@ -132,10 +132,12 @@ impl ContinualLearner for Hat {
         let numbers: usize = self.statistics.values().map(|of| of.count()).sum();
         let best = self.current.as_ref().and_then(|task| task.best.as_ref());
         let best = best.map_or(0, |(network, embeddings)| network.bytes() + embeddings.bytes());
+        let gate = self.current.as_ref().and_then(|task| task.gate.as_ref());
+        let gate = gate.map_or(0, Network::bytes);
         Resources::new()
             .with("parameters", self.network.bytes() + self.masks.bytes())
             .with("buffers", (numbers * size_of::<f32>()) as u64)
-            .with("other", best)
+            .with("other", best + gate)
     }
 
     fn save(&self, out: &mut StateWriter) -> Result<()> {

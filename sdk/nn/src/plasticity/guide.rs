@@ -32,14 +32,18 @@ pub struct GuideOptions {
 }
 
 impl GuideOptions {
-    /// Refuses values outside their range, `hat` where there are no masks, and `fisher` where there
-    /// are some or where no experience ends.
+    /// Refuses values outside their range, `hat` where there are no masks, `fisher` where there
+    /// are some or where no experience ends, and what would change nothing: a control of similarity,
+    /// a neutral budget or `fisher` without rates, given groups with neither rates nor masks.
     pub fn check(&self, grants: &Grants, masks: bool) -> Result<()> {
         self.grouping.check(grants)?;
         self.pace.speed.check()?;
         if !(0.0..=1.0).contains(&self.oracle_across) {
             let expected = "a number from 0 to 1";
             return Err(Error::config("oracle_across", expected, self.oracle_across));
+        }
+        if self.pace.plasticity == Plasticity::None {
+            self.check_idle(masks)?;
         }
         if self.pace.plasticity == Plasticity::Hat && !masks {
             let expected = "`mean` or `min`: `hat` is about units, and needs masks";
@@ -57,6 +61,26 @@ impl GuideOptions {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses what only rates make use of, and groups that nothing makes use of.
+    fn check_idle(&self, masks: bool) -> Result<()> {
+        let expected = "its default without `plasticity`, which alone heeds it";
+        if self.similarity != SimilarityGiven::True {
+            let found = format!("{:?}", self.similarity).to_lowercase();
+            return Err(Error::config("similarity", expected, found));
+        }
+        if self.pace.budget_neutral {
+            return Err(Error::config("budget_neutral", expected, true));
+        }
+        if self.ownership != Ownership::Path && !masks {
+            return Err(Error::config("ownership", expected, "`fisher`"));
+        }
+        if !self.grouping.groups.is_empty() && !masks {
+            let expected = "none without masks or `plasticity`, which are of groups";
+            return Err(Error::config("groups", expected, format!("{:?}", self.grouping.groups)));
+        }
+        Ok(())
     }
 }
 

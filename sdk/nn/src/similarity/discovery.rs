@@ -107,7 +107,8 @@ impl Discovery {
     }
 
     /// The first experience opens a group without a look. A later one is looked at, where it may be
-    /// gone through; `net` gives the features.
+    /// gone through; `net` gives the features. A given group is entered in any case: where there was
+    /// no look its similarities are measured later, on the first window.
     pub fn begin(&mut self, info: &Experience, net: &Net, host: &mut Host<'_>) -> Result<()> {
         if self.standing.open.is_empty() {
             self.standing.decided = self.grants.boundaries;
@@ -120,6 +121,8 @@ impl Discovery {
             let scores = self.scores(&probe, net, host, &mut info.call.rng("similarity"))?;
             let group = self.decide(info.index, &scores)?;
             self.enter(self.number(group), &scores, host)?;
+        } else if let Some(group) = self.given(info.index)? {
+            self.enter(group, &[], host)?;
         }
         Ok(())
     }

@@ -194,6 +194,39 @@ fn given_groups_are_taken() {
     assert_eq!(error, expected);
 }
 
+/// What was given needs no look: where there is none the group is entered before the first step, and
+/// what it is like is measured on the first window.
+#[test]
+fn given_groups_are_entered_at_once_where_there_is_no_look() {
+    let mut driver = driver(Config { groups: vec![2, 0, 2], ..Config::default() }, true, false);
+    driver.begin_experience(0).unwrap();
+    assert_eq!(steps(&mut driver, 0, 3), [2; 3]);
+    driver.end_experience(0).unwrap();
+    driver.begin_experience(1).unwrap();
+    let (experience, epoch, epochs, step_in_epoch, steps_per_epoch) = (1, 0, 1, 0, 4);
+    driver.position =
+        Some(perdura_sdk::Position { experience, epoch, epochs, step_in_epoch, steps_per_epoch });
+    assert_eq!(steps(&mut driver, 1, 2), [0; 2]);
+    let known = |driver: &Driver<Watcher>| {
+        let told = |(name, header): &(String, serde_json::Value)| match name.as_str() {
+            "report_event" => match serde_json::from_value(header.clone()).ok()? {
+                GrowthEvent::Grouped { group, similarities } => Some((group, similarities.len())),
+                _ => None,
+            },
+            _ => None,
+        };
+        driver.script.calls.iter().filter_map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(known(&driver), [(2, 0), (0, 0)]);
+    // Of the group that has just opened the memory holds only what waits.
+    driver.script.draws.extend([Script::new(&[], &[]), task(0, 30, 91)]);
+    assert_eq!(steps(&mut driver, 1, 2), [0; 2]);
+    assert_eq!(known(&driver), [(2, 0), (0, 0), (0, 2)]);
+    assert!(driver.script.relabelled.is_empty());
+    let pi = driver.predict("main", &task(1, 3, 55).views[0]).unwrap().unwrap();
+    assert!(pi.chunks(CLASSES).all(|row| row[0] == 1.0), "the window counts for it: {pi:?}");
+}
+
 /// The first window of an experience that cannot be looked through is learned as the group before;
 /// then it is decided, and what it brought into the memory is relabelled.
 #[test]
