@@ -1,6 +1,6 @@
 //! What people see while runs go on, where standard error is a pipe.
 
-use perdura_tests::Sandbox;
+use perdura_tests::{RunResult, Sandbox};
 
 #[test]
 fn a_piped_comparison_says_a_plain_line_at_the_end_of_each_experience() {
@@ -33,4 +33,18 @@ fn a_piped_comparison_says_a_plain_line_at_the_end_of_each_experience() {
         assert_eq!(union.len(), 2, "{union:?}");
     }
     assert_eq!(answer.err.lines().count(), 16, "{}", answer.err);
+}
+
+/// DualNet declares the view that is told the group first; what is said of a run is the method's own.
+#[test]
+fn a_view_that_is_told_the_group_is_not_shown_as_the_methods_score() {
+    let sandbox = Sandbox::new();
+    let words = "compare --methods dualnet --benchmark known-similarity-digits --memory 40 --seeds 0 \
+                 --epochs 1 --set mask_site=fast --set oracle_view=true --out out";
+    let answer = sandbox.line(words).expect(0);
+    assert!(answer.err.contains(": experience 9/9: domain-il "), "{}", answer.err);
+    assert!(!answer.err.contains("oracle"), "{}", answer.err);
+    let views = RunResult::only_below(&sandbox.path("work/out")).summary.views;
+    let names: Vec<&str> = views.iter().map(|view| view.view.as_str()).collect();
+    assert_eq!(names, ["main", "oracle-main"]);
 }

@@ -1,7 +1,7 @@
 //! The process of one run: from a plan in a folder to a summary in the same folder.
 
 use perdura_abi::buffer::MessageBuf;
-use perdura_abi::message::{ContextMsg, Declaration, ResourcesReply, StreamShape};
+use perdura_abi::message::{ContextMsg, Declaration, ResourcesReply, StreamShape, ViewNeeds};
 use perdura_abi::table::Op;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -313,14 +313,17 @@ pub fn context_of(plan: &RunPlan, benchmark: &Benchmark) -> ContextMsg {
     }
 }
 
-/// Asks a learner what it wants.
+/// Asks a learner what it wants. Views that are told the true group come last, because the first is what a reader
+/// takes for the method's score while it runs.
 pub fn declared(port: &mut dyn LearnerPort) -> Result<Declaration, CallFault> {
     let mut reply = MessageBuf::new();
     port.call(Op::DECLARE, &MessageBuf::new(), &mut NoServices, &mut reply)?;
-    serde_json::from_slice(reply.header()).map_err(|e| {
+    let mut declaration: Declaration = serde_json::from_slice(reply.header()).map_err(|e| {
         let text = format!("the declaration cannot be read: {e}");
         CallFault::new(crate::worker::FaultKind::Protocol, "declare", text)
-    })
+    })?;
+    declaration.views.sort_by_key(|view| view.needs == ViewNeeds::TrueGroup);
+    Ok(declaration)
 }
 
 /// Asks a learner what it holds.

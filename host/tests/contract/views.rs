@@ -92,7 +92,8 @@ fn the_true_group_is_told_to_the_view_that_needs_it_alone() {
     assert_eq!(ran.said("oracle"), ["true"; 5]);
     assert_eq!(ran.said("main"), ["false"; 5]);
     let (_, views) = ran.scores.last().unwrap();
-    let [oracle, main] = &views[..] else { panic!("two views") };
+    // Declared first, it comes last.
+    let [main, oracle] = &views[..] else { panic!("two views") };
     let (oracle, main) = (oracle.predictions.as_ref().unwrap(), main.predictions.as_ref().unwrap());
     let group: Vec<u16> = oracle.experience.iter().map(|experience| experience % 2).collect();
     assert_eq!(oracle.class, group);
