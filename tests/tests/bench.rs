@@ -80,3 +80,17 @@ fn summaries_are_made_and_compared() {
     sandbox.line("bench compare a.json nothing.json").refused(&["nothing.json"]);
     sandbox.line("bench suite --only nothing").refused(&["nothing measured begins so"]);
 }
+
+/// `er` tells forward and backward apart; a step is both, and what is left.
+#[test]
+fn a_step_in_the_suite_is_the_whole_step() {
+    let sandbox = Sandbox::new();
+    sandbox.line("bench suite --only step/mlp/er --out a.json").expect(0);
+    let text = std::fs::read_to_string(sandbox.path("work/a.json")).expect("it was written");
+    let summary: Value = serde_json::from_str(&text).expect("JSON");
+    let micros = summary["rounds"][0]["micros"].as_object().expect("a table");
+    let names: Vec<&str> = micros.keys().map(String::as_str).collect();
+    assert_eq!(names, ["step/mlp/er", "step/mlp/er-ace"]);
+    // Ten samples forward and back through 784 x 100 x 100 take more than handing them over.
+    assert!(micros["step/mlp/er"].as_f64().is_some_and(|step| step > 30.0), "{summary}");
+}

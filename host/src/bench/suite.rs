@@ -29,6 +29,8 @@ const POOL: usize = 2_000;
 const REPETITIONS: usize = 21;
 /// Shipped methods are those of this lab.
 const LAB: &str = "perdura/";
+/// Exit code of our own program where what it was asked for cannot be.
+const REFUSED: i32 = 2;
 /// Whose run tells the times of scoring and checkpoints: it has three networks and three views.
 const REFERENCE: &str = "perdura/cls-er";
 
@@ -54,6 +56,8 @@ pub enum SuiteError {
     File { path: PathBuf, source: std::io::Error },
     #[error("`{command}` failed: {said}")]
     Run { command: String, said: String },
+    #[error("`{command}` was refused: {said}")]
+    Refused { command: String, said: String },
     #[error("no shipped plugin on the search path: build them with `cargo build --release`")]
     NoPlugins,
 }
@@ -117,8 +121,8 @@ impl Suite {
         Ok(micros)
     }
 
-    /// A step of one method on each network it has; of the reference also scoring and checkpoints. A method
-    /// that refuses the benchmark is left out.
+    /// A step of one method on each network it has, and what it does at the boundaries of a run; of the
+    /// reference also scoring and checkpoints. A method that refuses the benchmark is left out.
     fn method(
         &self,
         found: &Found,
@@ -127,7 +131,10 @@ impl Suite {
     ) -> Result<(), SuiteError> {
         let method = found.manifest.id.trim_start_matches(LAB);
         for net in ["mlp", "resnet18"] {
-            let mut names = vec![("learner", format!("step/{net}/{method}"))];
+            let mut names = vec![
+                ("learner", format!("step/{net}/{method}")),
+                ("boundary", format!("boundary/{net}/{method}")),
+            ];
             if found.manifest.id == REFERENCE {
                 names.push(("evaluation", format!("evaluation/{net}")));
                 names.push(("checkpoint", format!("checkpoint/{net}")));
@@ -137,17 +144,15 @@ impl Suite {
                 continue;
             }
             let table = match self.run(found, net) {
-                Err(error @ SuiteError::Run { .. }) => {
+                Err(error @ SuiteError::Refused { .. }) => {
                     tracing::warn!("{method} is left out on {net}: {error}");
                     continue;
                 }
                 table => table?,
             };
             for (activity, name) in names {
-                let line = table.lines.iter().find(|line| line.activity == activity);
-                let times = if activity == "learner" { table.steps.max(1) } else { 1 };
-                if let Some(line) = line {
-                    put(&name, 1e6 * line.seconds / times as f64);
+                if let Some(micros) = micros_of(&table, activity) {
+                    put(&name, micros);
                 }
             }
         }
@@ -245,6 +250,24 @@ impl Suite {
     }
 }
 
+/// Microseconds of an activity: of the learner all that it told and the rest, for each step; of others for
+/// the whole run.
+fn micros_of(table: &LedgerTable, activity: &str) -> Option<f64> {
+    let seconds = |name: &str| {
+        let line = table.lines.iter().find(|line| line.activity == name);
+        line.map(|line| line.seconds)
+    };
+    match activity {
+        "learner" => {
+            let parts = table.lines.iter().filter(|line| line.activity.starts_with("learner."));
+            let told: f64 = parts.map(|line| line.seconds).sum();
+            let step = (seconds("learner")? + told) / table.steps.max(1) as f64;
+            Some(1e6 * step)
+        }
+        _ => seconds(activity).map(|seconds| 1e6 * seconds),
+    }
+}
+
 /// Seconds from the beginning of the first experience to the end of a run, by its JSON document and its
 /// events; else what is wrong.
 fn after_first_step(document: &[u8]) -> (Option<f64>, String) {
@@ -277,8 +300,12 @@ fn carried_out(mut command: Command) -> Result<Output, SuiteError> {
         true => Ok(output),
         false => {
             let words: Vec<_> = command.get_args().map(|a| a.to_string_lossy()).collect();
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(SuiteError::Run { command: words.join(" "), said })
+            let (command, said) = (words.join(" "), String::from_utf8_lossy(&output.stderr));
+            let said = said.trim().to_owned();
+            Err(match output.status.code() {
+                Some(REFUSED) => SuiteError::Refused { command, said },
+                _ => SuiteError::Run { command, said },
+            })
         }
     }
 }
@@ -373,6 +400,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::LedgerLine;
 
     #[test]
     fn times_of_short_parts_are_times() {
@@ -402,5 +430,31 @@ mod tests {
         command.arg("--no-such-option");
         let error = carried_out(command).unwrap_err().to_string();
         assert!(error.starts_with("`--no-such-option` failed: "), "{error}");
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo cannot be >&2; exit 2"]);
+        assert!(
+            matches!(carried_out(command), Err(SuiteError::Refused { said, .. }) if said == "cannot be")
+        );
+    }
+
+    /// 10 steps: the learner told 30 and 50 ms, 20 ms are the rest.
+    #[test]
+    fn a_step_is_all_that_the_learner_did() {
+        let line = |activity: &str, seconds: f64| LedgerLine {
+            activity: activity.into(),
+            seconds,
+            share: 0.0,
+            micros_per_step: 0.0,
+        };
+        let lines = vec![
+            line("learner", 0.02),
+            line("learner.backward", 0.05),
+            line("learner.forward", 0.03),
+            line("boundary", 0.5),
+        ];
+        let table = LedgerTable { runs: 1, steps: 10, seconds: 1.0, cpu_seconds: 1.0, lines };
+        assert!((micros_of(&table, "learner").unwrap() - 10_000.0).abs() < 1e-6);
+        assert_eq!(micros_of(&table, "boundary"), Some(5e5));
+        assert_eq!(micros_of(&table, "checkpoint"), None);
     }
 }

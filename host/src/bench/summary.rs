@@ -31,7 +31,8 @@ pub struct Summary {
 pub struct Round {
     /// When it was begun, see [`utc_text`].
     pub started: String,
-    /// Microseconds by the name of what was measured, for example `step/mlp/er`; each a median.
+    /// Microseconds by the name of what was measured, for example `step/mlp/er`. Parts of the
+    /// host are medians of repetitions; what is of a run is its mean.
     pub micros: BTreeMap<String, f64>,
 }
 
