@@ -3,10 +3,13 @@
 //! second of which (`fine`) counts.
 //! Source: <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{DataError, DataPair, Dataset, ImageShape, find};
+use super::{DataError, DataPair, Dataset, ImageShape, find, unpacked};
 
+/// Read at a time.
+const READ_BYTES: usize = 1 << 20;
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 
 /// A data set of CIFAR records.
@@ -76,15 +79,39 @@ impl Cifar {
         })
     }
 
+    /// Labels are read anew each time; pixels, which are nearly all there is, lie in the cache that runs share.
     fn load_part(&self, files: &[PathBuf], records: Option<usize>) -> Result<Dataset, DataError> {
-        let bytes = records.unwrap_or(0) * files.len() * SHAPE.len();
-        let mut images = Vec::with_capacity(bytes);
         let mut labels = Vec::new();
+        self.read(files, records, |label, _| labels.push(u32::from(label)))?;
+        let images = unpacked::pixels(files, || {
+            let mut pixels = Vec::with_capacity(labels.len() * SHAPE.len());
+            self.read(files, records, |_, image| pixels.extend_from_slice(image))?;
+            Ok(pixels)
+        })?;
+        if images.len() != labels.len() * SHAPE.len() {
+            let expected = format!("{} records", labels.len());
+            let found = format!("{} when they were read again", images.len() / SHAPE.len());
+            return Err(DataError::damaged(&files[0], expected, found));
+        }
+        Ok(Dataset { images, labels, shape: SHAPE, classes: self.classes })
+    }
+
+    /// Label and pixels of each record, file after file.
+    fn read(
+        &self,
+        files: &[PathBuf],
+        records: Option<usize>,
+        mut take: impl FnMut(u8, &[u8]),
+    ) -> Result<(), DataError> {
+        let mut record = vec![0; self.record_bytes()];
         for path in files {
-            let bytes = std::fs::read(path)
-                .map_err(|source| DataError::Unreadable { path: path.clone(), source })?;
-            self.check_length(path, bytes.len(), records)?;
-            for (row, record) in bytes.chunks_exact(self.record_bytes()).enumerate() {
+            let unreadable = |source| DataError::Unreadable { path: path.clone(), source };
+            let file = std::fs::File::open(path).map_err(unreadable)?;
+            let length = file.metadata().map_err(unreadable)?.len() as usize;
+            self.check_length(path, length, records)?;
+            let mut file = std::io::BufReader::with_capacity(READ_BYTES, file);
+            for row in 0..length / record.len() {
+                file.read_exact(&mut record).map_err(unreadable)?;
                 let (head, pixels) = record.split_at(self.label_bytes);
                 let label = head[self.label_bytes - 1];
                 if usize::from(label) >= self.classes {
@@ -92,11 +119,10 @@ impl Cifar {
                     let found = format!("label {label} in record {row}");
                     return Err(DataError::damaged(path, expected, found));
                 }
-                images.extend_from_slice(pixels);
-                labels.push(u32::from(label));
+                take(label, pixels);
             }
         }
-        Ok(Dataset { images: images.into(), labels, shape: SHAPE, classes: self.classes })
+        Ok(())
     }
 
     fn record_bytes(&self) -> usize {

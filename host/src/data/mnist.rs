@@ -27,7 +27,7 @@ fn load_part(name: &str, folders: &[PathBuf], part: &str) -> Result<Dataset, Dat
     let images_path = find(&format!("{part}-images-idx3-ubyte"))?;
     let labels_path = find(&format!("{part}-labels-idx1-ubyte"))?;
     let unpack = || idx::read_images(&images_path, SHAPE.height, SHAPE.width);
-    let images = unpacked::pixels(&images_path, unpack)?;
+    let images = unpacked::pixels(std::slice::from_ref(&images_path), unpack)?;
     let count = images.len() / SHAPE.len();
     let labels = idx::read_labels(&labels_path, CLASSES)?;
     if labels.len() != count {

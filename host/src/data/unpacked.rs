@@ -20,22 +20,22 @@ const HEADER_BYTES: usize = 64;
 /// Less than this is not worth a file: it is unpacked in a few milliseconds.
 const KEPT_BYTES_MIN: usize = 4 << 20;
 
-/// The pixels of the file `source`, from the cache or by `unpack`.
+/// The pixels of the files `sources`, one after the other, from the cache or by `unpack`.
 pub(super) fn pixels(
-    source: &Path,
+    sources: &[PathBuf],
     unpack: impl FnOnce() -> Result<Vec<u8>, DataError>,
 ) -> Result<Images, DataError> {
-    pixels_in(&crate::plugin::cache_folder("pixels"), source, KEPT_BYTES_MIN, unpack)
+    pixels_in(&crate::plugin::cache_folder("pixels"), sources, KEPT_BYTES_MIN, unpack)
 }
 
 fn pixels_in(
     cache: &Path,
-    source: &Path,
+    sources: &[PathBuf],
     kept_bytes_min: usize,
     unpack: impl FnOnce() -> Result<Vec<u8>, DataError>,
 ) -> Result<Images, DataError> {
     // A file that cannot be looked at is the business of `unpack`.
-    let Ok(path) = place(cache, source) else { return Ok(unpack()?.into()) };
+    let Ok(path) = place(cache, sources) else { return Ok(unpack()?.into()) };
     if let Some(images) = open(&path) {
         return Ok(images);
     }
@@ -50,14 +50,16 @@ fn pixels_in(
     Ok(kept.ok().and_then(|()| open(&path)).unwrap_or_else(|| pixels.into()))
 }
 
-/// Where the pixels of a file lie: named after its path, size and time of change.
-fn place(cache: &Path, source: &Path) -> io::Result<PathBuf> {
-    let found = std::fs::metadata(source)?;
+/// Where the pixels of files lie: named after their paths, sizes and times of change.
+fn place(cache: &Path, sources: &[PathBuf]) -> io::Result<PathBuf> {
     let mut hash = Sha256::new();
     hash.update(MAGIC);
-    hash.update(std::path::absolute(source)?.as_os_str().as_encoded_bytes());
-    for number in [found.size() as i64, found.mtime(), found.mtime_nsec()] {
-        hash.update(number.to_le_bytes());
+    for source in sources {
+        let found = std::fs::metadata(source)?;
+        hash.update(std::path::absolute(source)?.as_os_str().as_encoded_bytes());
+        for number in [found.size() as i64, found.mtime(), found.mtime_nsec()] {
+            hash.update(number.to_le_bytes());
+        }
     }
     let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(cache.join(format!("{name}.pixels")))
@@ -95,35 +97,35 @@ mod tests {
     #[test]
     fn pixels_are_unpacked_once() {
         let folder = tempfile::tempdir().unwrap();
-        let (cache, source) = (folder.path().join("cache"), folder.path().join("a.gz"));
-        std::fs::write(&source, "packed").unwrap();
-        let first = pixels_in(&cache, &source, 1, || Ok(vec![1, 2, 3])).unwrap();
-        let again = pixels_in(&cache, &source, 1, never).unwrap();
+        let (cache, sources) = (folder.path().join("cache"), [folder.path().join("a.gz")]);
+        std::fs::write(&sources[0], "packed").unwrap();
+        let first = pixels_in(&cache, &sources, 1, || Ok(vec![1, 2, 3])).unwrap();
+        let again = pixels_in(&cache, &sources, 1, never).unwrap();
         assert_eq!((&first[..], &again[..]), (&[1, 2, 3][..], &[1, 2, 3][..]));
     }
 
     #[test]
     fn another_file_of_that_name_is_unpacked_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let source = folder.path().join("a.gz");
-        std::fs::write(&source, "packed").unwrap();
-        let load = |pixels: Vec<u8>| pixels_in(folder.path(), &source, 1, || Ok(pixels)).unwrap();
+        let sources = [folder.path().join("a.gz")];
+        std::fs::write(&sources[0], "packed").unwrap();
+        let load = |pixels: Vec<u8>| pixels_in(folder.path(), &sources, 1, || Ok(pixels)).unwrap();
         assert_eq!(load(vec![1])[..], [1]);
-        std::fs::write(&source, "packed otherwise").unwrap();
+        std::fs::write(&sources[0], "packed otherwise").unwrap();
         assert_eq!(load(vec![2])[..], [2]);
     }
 
     #[test]
     fn a_damaged_or_short_file_of_the_cache_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
-        let source = folder.path().join("a.gz");
-        std::fs::write(&source, "packed").unwrap();
-        pixels_in(folder.path(), &source, 1, || Ok(vec![7; 100])).unwrap();
-        let kept = place(folder.path(), &source).unwrap();
+        let sources = [folder.path().join("a.gz")];
+        std::fs::write(&sources[0], "packed").unwrap();
+        pixels_in(folder.path(), &sources, 1, || Ok(vec![7; 100])).unwrap();
+        let kept = place(folder.path(), &sources).unwrap();
         let whole = std::fs::read(&kept).unwrap();
         for damaged in [&whole[..whole.len() - 1], &whole[1..], b""] {
             std::fs::write(&kept, damaged).unwrap();
-            let images = pixels_in(folder.path(), &source, 1, || Ok(vec![7; 100])).unwrap();
+            let images = pixels_in(folder.path(), &sources, 1, || Ok(vec![7; 100])).unwrap();
             assert_eq!(images[..], [7; 100]);
             assert_eq!(std::fs::read(&kept).unwrap(), whole, "it was mended");
         }
@@ -133,16 +135,16 @@ mod tests {
     #[test]
     fn without_a_cache_everything_goes_on() {
         let folder = tempfile::tempdir().unwrap();
-        let source = folder.path().join("a.gz");
-        std::fs::write(&source, "packed").unwrap();
-        let unwritable = pixels_in(&source, &source, 1, || Ok(vec![1, 2])).unwrap();
+        let sources = [folder.path().join("a.gz")];
+        std::fs::write(&sources[0], "packed").unwrap();
+        let unwritable = pixels_in(&sources[0], &sources, 1, || Ok(vec![1, 2])).unwrap();
         assert_eq!(unwritable[..], [1, 2]);
-        let small = pixels_in(folder.path(), &source, 10, || Ok(vec![1, 2])).unwrap();
+        let small = pixels_in(folder.path(), &sources, 10, || Ok(vec![1, 2])).unwrap();
         assert_eq!(small[..], [1, 2]);
-        assert!(!place(folder.path(), &source).unwrap().exists());
-        let error = || DataError::damaged(&source, "a", "b");
-        assert!(pixels_in(folder.path(), &source, 1, || Err(error())).is_err());
-        let gone = folder.path().join("gone.gz");
+        assert!(!place(folder.path(), &sources).unwrap().exists());
+        let error = || DataError::damaged(&sources[0], "a", "b");
+        assert!(pixels_in(folder.path(), &sources, 1, || Err(error())).is_err());
+        let gone = [folder.path().join("gone.gz")];
         assert_eq!(pixels_in(folder.path(), &gone, 1, || Ok(vec![3])).unwrap()[..], [3]);
     }
 }
