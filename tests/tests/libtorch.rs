@@ -18,9 +18,11 @@ fn devices(info: &Value) -> Vec<&str> {
     devices.iter().map(|device| device.as_str().expect("a name")).collect()
 }
 
-/// Whether this build of `er` has LibTorch.
+/// Whether this build of `er` has LibTorch. Where `.ci/run` has built it so, nothing may be skipped.
 fn has_libtorch() -> bool {
-    devices(&info("er")).contains(&"libtorch")
+    let has = devices(&info("er")).contains(&"libtorch");
+    assert!(has || std::env::var_os("PERDURA_EXPECT_LIBTORCH").is_none(), "built without LibTorch");
+    has
 }
 
 /// A ResNet-18 of width 2 over 120 images; er and cls-er replay, dualnet has views and boundaries too.

@@ -3,7 +3,7 @@
 
 use perdura_abi::manifest::Description;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Finding, State, good, lacking};
 use crate::fetch::{DataSet, Presence, SETS};
@@ -12,8 +12,8 @@ use crate::plugin::{Found, Scan};
 use crate::worker::{Confinement, lacking as unprotected};
 
 /// How a build with LibTorch is made.
-const WITH_LIBTORCH: &str =
-    "eval \"$(sdk/nn/libtorch.sh DIR)\" && cargo build --release --features perdura-nn/libtorch";
+const WITH_LIBTORCH: &str = "cargo build --release --features perdura-nn/libtorch; where only PyPI is reached, \
+     eval \"$(sdk/nn/libtorch.sh)\" before it";
 
 /// How a build for GPUs without LibTorch is made.
 const WITH_CUDA: &str = "for an NVIDIA GPU without LibTorch: cargo build --release --features perdura-nn/cuda \
@@ -41,7 +41,7 @@ pub fn plugins(scan: &Scan, described: &[Result<Description, String>]) -> Vec<Fi
     let mut findings: Vec<Finding> = (scan.found.iter().zip(described))
         .map(|(Found { path, manifest, .. }, described)| match described {
             Ok(_) => good(&manifest.id, format!("{}, {}", manifest.version, path.display())),
-            Err(error) => broken(&manifest.id, error, "build it again, with this SDK"),
+            Err(error) => broken(&manifest.id, error, remedy_of(error)),
         })
         .collect();
     for refused in &scan.refused {
@@ -56,31 +56,54 @@ pub fn plugins(scan: &Scan, described: &[Result<Description, String>]) -> Vec<Fi
     findings
 }
 
-/// Devices that plugins were built for, and what a further one needs.
-pub fn devices(described: &[Result<Description, String>]) -> Vec<Finding> {
+/// What helps a plugin that says nothing about itself.
+fn remedy_of(error: &str) -> &'static str {
+    match error.contains("LD_LIBRARY_PATH") {
+        true => {
+            "eval \"$(sdk/nn/libtorch.sh)\", which sets it, or name the folder of another LibTorch"
+        }
+        false => "build it again, with this SDK",
+    }
+}
+
+/// Devices that plugins were built for, and what a further one needs. Those of a GPU need one to be seen, and
+/// LibTorch's need a LibTorch for it in `libtorch`, the folder that the variable names.
+pub fn devices(
+    described: &[Result<Description, String>],
+    has_gpu: bool,
+    libtorch: Option<&Path>,
+) -> Vec<Finding> {
     let mut with: BTreeMap<&str, usize> = BTreeMap::new();
     for device in described.iter().flatten().flat_map(|d| &d.devices) {
         *with.entry(device).or_default() += 1;
     }
     let all = described.len();
-    let mut findings: Vec<Finding> = with
-        .iter()
-        .map(|(device, count)| good(*device, format!("in {count} of {all} plugins")))
-        .collect();
+    let for_gpus = libtorch.is_none_or(|folder| folder.join("lib/libtorch_cuda.so").exists());
+    let finding = |(device, count): (&&str, &usize)| {
+        let found = format!("in {count} of {all} plugins");
+        let remedy = match device.contains("cuda") {
+            true if !has_gpu => "no GPU can be seen; any other device",
+            true if device.starts_with("libtorch") && !for_gpus => {
+                "LIBTORCH is for the CPU; build with it naming a LibTorch for CUDA"
+            }
+            _ => return good(*device, found),
+        };
+        lacking(*device, found, remedy)
+    };
+    let mut findings: Vec<Finding> = with.iter().map(finding).collect();
     if !with.contains_key("libtorch") {
         findings.push(lacking("libtorch", "in no plugin", WITH_LIBTORCH));
     }
     if !with.keys().any(|device| device.starts_with("cuda")) {
         findings.push(lacking("cuda", "in no plugin", WITH_CUDA));
     }
-    findings.push(library(std::env::var_os("LIBTORCH").map(PathBuf::from).as_deref()));
+    findings.push(library(libtorch));
     findings
 }
 
 /// LibTorch itself, in the folder that the variable of this name says.
 fn library(folder: Option<&Path>) -> Finding {
-    let remedy =
-        "sdk/nn/libtorch.sh DIR downloads LibTorch 2.9 for the CPU and says what to export";
+    let remedy = "not needed where the build can download it; sdk/nn/libtorch.sh gets it from PyPI";
     let Some(folder) = folder else {
         return lacking("LIBTORCH", "not set", remedy);
     };
@@ -138,15 +161,39 @@ mod tests {
     #[test]
     fn devices_are_counted_over_plugins() {
         let described = [of_devices(&["flex"]), of_devices(&["flex", "libtorch"]), Err("".into())];
-        let findings = devices(&described);
+        let findings = devices(&described, false, None);
         let found: Vec<_> = findings.iter().map(|f| (&*f.name, &*f.found)).collect();
         assert_eq!(found[..2], [("flex", "in 2 of 3 plugins"), ("libtorch", "in 1 of 3 plugins")]);
-        let without = devices(&described[..1]);
+        let without = devices(&described[..1], false, None);
         assert_eq!((&*without[1].name, without[1].state), ("libtorch", State::Lacking));
         assert!(without[1].remedy.as_ref().unwrap().contains("--features perdura-nn/libtorch"));
         assert_eq!((&*without[2].name, without[2].state), ("cuda", State::Lacking));
-        let with = devices(&[of_devices(&["flex", "cuda:N"])]);
+        let with = devices(&[of_devices(&["flex", "cuda:N"])], true, None);
         assert!(with.iter().all(|f| f.name != "cuda"));
+    }
+
+    #[test]
+    fn devices_of_a_gpu_need_one_and_a_libtorch_for_it() {
+        let described = [of_devices(&["cuda:N", "libtorch", "libtorch:cuda:N"])];
+        let states = |gpu: bool, libtorch: Option<&Path>| {
+            let findings = devices(&described, gpu, libtorch);
+            [0, 1, 2].map(|i| (findings[i].state, findings[i].remedy.clone().unwrap_or_default()))
+        };
+        let (good, lacking) = ((State::Good, String::new()), State::Lacking);
+        assert_eq!(states(true, None), [good.clone(), good.clone(), good.clone()]);
+        let [cuda, cpu, both] = states(false, None);
+        assert_eq!((cuda.0, cpu, both.0), (lacking, good.clone(), lacking));
+        assert!(both.1.contains("no GPU can be seen"), "{}", both.1);
+        let folder = tempfile::tempdir().unwrap();
+        let [cuda, _, both] = states(true, Some(folder.path()));
+        assert_eq!((cuda, both.0), (good, lacking));
+        assert!(both.1.contains("LIBTORCH is for the CPU"), "{}", both.1);
+    }
+
+    #[test]
+    fn a_library_that_is_not_found_is_no_reason_to_build_again() {
+        assert!(remedy_of("libtorch_cpu.so: check LD_LIBRARY_PATH").contains("libtorch.sh"));
+        assert!(remedy_of("another layout").contains("build it again"));
     }
 
     #[test]

@@ -62,14 +62,23 @@ fn instructions(cpu_info: &str) -> String {
     known.map_or("none that kernels are written for: slow", |(_, about)| about).into()
 }
 
+/// Whether a GPU can be seen.
+pub fn has_gpu() -> bool {
+    count_gpus(Path::new("/dev")) > 0
+}
+
 /// NVIDIA's device files, which a driver makes.
-fn gpus(devices: &Path) -> Finding {
+fn count_gpus(devices: &Path) -> usize {
     let entries = std::fs::read_dir(devices).into_iter().flatten().flatten();
     let is_gpu = |name: &str| {
         let number = name.strip_prefix("nvidia");
         number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };
-    match entries.filter(|e| is_gpu(&e.file_name().to_string_lossy())).count() {
+    entries.filter(|e| is_gpu(&e.file_name().to_string_lossy())).count()
+}
+
+fn gpus(devices: &Path) -> Finding {
+    match count_gpus(devices) {
         0 => {
             lacking("GPUs", "none that can be seen", "install NVIDIA's driver, where there is one")
         }

@@ -66,6 +66,8 @@ pub fn diagnose(subject: &Subject) -> Diagnosis {
 }
 
 fn of(subject: &Subject, scan: &Scan, described: &[Result<Description, String>]) -> Diagnosis {
+    let libtorch = std::env::var_os("LIBTORCH").map(PathBuf::from);
+    let devices = build::devices(described, machine::has_gpu(), libtorch.as_deref());
     Diagnosis {
         sections: vec![
             Section { title: "build", findings: build::host() },
@@ -73,7 +75,7 @@ fn of(subject: &Subject, scan: &Scan, described: &[Result<Description, String>])
             Section { title: "runs", findings: machine::runs(subject.threads) },
             Section { title: "sandbox", findings: machine::sandbox(&crate::worker::lacking()) },
             Section { title: "plugins", findings: build::plugins(scan, described) },
-            Section { title: "devices", findings: build::devices(described) },
+            Section { title: "devices", findings: devices },
             Section { title: "data", findings: build::data(subject.data_dir.as_deref()) },
         ],
     }

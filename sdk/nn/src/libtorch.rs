@@ -1,7 +1,7 @@
 //! Pieces of networks that LibTorch differentiates itself: a convolution, a batch normalisation, a
 //! residual block. burn-tch composes a normalisation of a dozen passes over the activations, and
 //! the gradients of a convolution of other convolutions; here LibTorch's own kernels do both, and
-//! burn sees one operation. Beside `device.rs` this is the only file that names a backend.
+//! burn sees one operation. Beside `device.rs` and `flex.rs` this is the only file that names a backend.
 
 #![allow(deprecated)] // see the head of `device.rs`
 
