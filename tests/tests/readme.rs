@@ -39,3 +39,48 @@ fn the_readme_shows_the_smallest_learner() {
     };
     assert_eq!(lines(page), lines(&example));
 }
+
+/// Every shipped plan is taken as it stands, settings and all: part 1000 of 1000 is none of its runs. With a
+/// setting that no method has it is refused.
+#[test]
+fn shipped_plans_can_be_run() {
+    let Some(data) = std::env::var_os("PERDURA_DATA") else {
+        eprintln!(
+            "SKIPPED shipped_plans_can_be_run: set PERDURA_DATA to the folder that holds MNIST"
+        );
+        return;
+    };
+    let data = std::path::PathBuf::from(data).canonicalize().expect("PERDURA_DATA is a folder");
+    let data = data.to_str().expect("UTF-8").to_owned();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let entries =
+        std::fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let plans: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    assert!(plans.len() > 10, "{plans:?}");
+    let sandbox = Sandbox::new();
+    let none_of = |plan: &str| {
+        sandbox.perdura(&[
+            "compare",
+            plan,
+            "--shard",
+            "1000/1000",
+            "--out",
+            "out",
+            "--format",
+            "json",
+            "--data-dir",
+            &data,
+        ])
+    };
+    for plan in &plans {
+        let answer = none_of(plan.to_str().unwrap()).expect(0);
+        assert!(!answer.err.contains("index"), "{}", answer.err);
+        assert_eq!(answer.json()["rows"], json!([]), "{plan:?}");
+    }
+    let text = std::fs::read_to_string(&plans[0]).unwrap();
+    let spoilt =
+        format!("{text}\n[[method]]\nid = \"er\"\nname = \"spoilt\"\nset = {{ tau_jion = 0.3 }}\n");
+    std::fs::write(sandbox.path("work/spoilt.toml"), spoilt).unwrap();
+    none_of("spoilt.toml").refused(&["tau_jion"]);
+}

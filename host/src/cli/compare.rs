@@ -289,9 +289,9 @@ impl Runs {
     }
 
     /// Puts the runs into the index. Trouble with it is said and stops nothing: it is made from the
-    /// folders.
+    /// folders. A part of a comparison may have no runs.
     fn note(&self) {
-        let Some(out) = &self.out else { return };
+        let Some(out) = self.out.as_ref().filter(|_| !self.jobs.is_empty()) else { return };
         let folders = self.jobs.iter().map(|job| job.folder.as_path());
         let noted = Index::open(out).and_then(|mut index| index.update(folders));
         if let Err(error) = noted {
