@@ -21,7 +21,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-# What Perdura's workers run with, here for both sides: freed memory is not handed back to the system within a step.
+# What the host sets for workers, here for PyTorch too: freed memory is not handed back to the system within a step.
+# (Shipped learners bring an allocator of their own, which does not read these.)
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "67108864", "MALLOC_TRIM_THRESHOLD_": "268435456"}
 
 
